@@ -1,0 +1,1 @@
+"""Florin's layer: `domain` thinks, `ports` name the world, the rest meets it."""

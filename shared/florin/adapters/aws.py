@@ -1,0 +1,123 @@
+"""AWS clients as the engine makes them, and small adapters over all but DynamoDB."""
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from florin.ports import Message
+
+if TYPE_CHECKING:
+    from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_stepfunctions import SFNClient
+
+EVENT_SOURCE: Final = "florin"
+BUS_ENTRIES_MAX: Final = 10
+"""What one PutEvents call takes."""
+
+CLIENT_CONFIG: Final = Config(
+    connect_timeout=2,
+    read_timeout=5,
+    retries={"mode": "standard", "total_max_attempts": 3},
+    # Our requests are built by one module each and tested; the check costs a tenth of a call.
+    parameter_validation=False,
+)
+
+
+@cache
+def _session() -> botocore.session.Session:
+    return botocore.session.get_session()
+
+
+def client(service: str) -> Any:
+    """A client for a service, by its botocore name."""
+    return _session().create_client(service, config=CLIENT_CONFIG)
+
+
+def error_code(error: ClientError) -> str:
+    """The code by which AWS names an error."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def secret(secrets: "SecretsManagerClient", secret_id: str) -> str:
+    """The current value of a secret."""
+    return secrets.get_secret_value(SecretId=secret_id)["SecretString"]
+
+
+class StepFunctionsSagas:
+    """Starts executions of one state machine, STANDARD or EXPRESS."""
+
+    def __init__(self, states: "SFNClient", state_machine_arn: str) -> None:
+        self._states = states
+        self._arn = state_machine_arn
+
+    def start(self, payment_id: str, version: int) -> None:
+        try:
+            self._states.start_execution(
+                stateMachineArn=self._arn,
+                name=f"{payment_id}-v{version}",
+                input=json.dumps({"payment_id": payment_id}),
+            )
+        except ClientError as error:
+            # The name says which append it follows, so an execution of this name began after it.
+            if error_code(error) != "ExecutionAlreadyExists":
+                raise
+
+
+class EventBridgeBus:
+    def __init__(self, events: "EventBridgeClient", bus_name: str) -> None:
+        self._events = events
+        self._bus = bus_name
+
+    def publish(self, messages: Sequence[Message]) -> Sequence[Message]:
+        failed: list[Message] = []
+        for start in range(0, len(messages), BUS_ENTRIES_MAX):
+            chunk = messages[start : start + BUS_ENTRIES_MAX]
+            answer = self._events.put_events(
+                Entries=[
+                    {
+                        "Source": EVENT_SOURCE,
+                        "DetailType": message.type,
+                        "Detail": json.dumps(_detail(message)),
+                        "EventBusName": self._bus,
+                        "Time": message.recorded_at,
+                    }
+                    for message in chunk
+                ]
+            )
+            failed += [
+                message
+                for message, entry in zip(chunk, answer["Entries"], strict=True)
+                if entry.get("ErrorCode")
+            ]
+        return tuple(failed)
+
+
+def _detail(message: Message) -> Mapping[str, object]:
+    return {
+        "event_id": message.event_id,
+        "type": message.type,
+        "tenant_id": message.tenant_id,
+        "stream": message.stream,
+        "version": message.version,
+        "recorded_at": message.recorded_at.isoformat(timespec="milliseconds"),
+        "data": message.data,
+    }
+
+
+class SqsParking:
+    """Parks what a hop could not work on in that hop's queue."""
+
+    def __init__(self, sqs: "SQSClient", queue_url: str) -> None:
+        self._sqs = sqs
+        self._queue_url = queue_url
+
+    def park(self, hop: str, cause: str, payload: Mapping[str, object]) -> None:
+        body = json.dumps({"hop": hop, "cause": cause, "payload": payload}, default=str)
+        self._sqs.send_message(QueueUrl=self._queue_url, MessageBody=body)

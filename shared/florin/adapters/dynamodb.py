@@ -1,0 +1,607 @@
+"""Events, accounts and books in DynamoDB.
+
+    events       stream, version            one fact, put once and never changed
+    idempotency  id = tenant#key            what a key was used for, put with its effect
+    accounts     account, item              per wallet: #profile, #guard, #position, line#{entry id}
+                                            else: total#{bucket}, added to, summed when read
+    views        stream                     the folded summary; its version says how far the
+                                            books follow the stream
+
+A single fact is one conditional put. Whatever belongs together is one TransactWriteItems, whose
+cancellation reasons are judged in this order: the idempotency record, conflicts, conditions.
+"""
+
+import random
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from botocore.exceptions import ClientError
+
+from florin.adapters.aws import error_code
+from florin.adapters.codec import Codec, Row
+from florin.domain.account import AccountKind
+from florin.domain.chart import is_wallet
+from florin.domain.chart import wallet as wallet_account
+from florin.domain.history import History
+from florin.domain.ledger import Leg, Side
+from florin.domain.money import Money
+from florin.ports import (
+    AccountKey,
+    Advance,
+    AlreadyReceived,
+    Appended,
+    Batch,
+    ContentionError,
+    Line,
+    Profile,
+    Receipt,
+    StatementLine,
+    StreamMoved,
+    View,
+    Wallet,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+T = TypeVar("T")
+
+Item = dict[str, Any]
+"""An item in DynamoDB's own notation: attribute name to `{"S": …}` or `{"N": …}`."""
+
+CONFLICT_TRIES_MAX: Final = 8
+CONFLICT_PAUSE_S: Final = 0.02
+CONFLICT_PAUSE_MAX_S: Final = 0.5
+LINES_MAX: Final = 98
+"""What fits beside position and guard into a transaction of 100 items."""
+ADVANCES_MAX: Final = 40
+"""Views moved in one transaction, which leaves room for the totals of their entries."""
+TOTAL_BUCKETS: Final = 16
+"""Into so many items the total of an account is spread, so that batches rarely meet at one."""
+
+CONFLICTS: Final = frozenset(
+    {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
+)
+CONFLICT_ERRORS: Final = frozenset(
+    {"TransactionConflictException", "TransactionInProgressException"}
+)
+FAILED: Final = "ConditionalCheckFailed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tables:
+    """The names of the tables."""
+
+    events: str
+    idempotency: str
+    accounts: str
+    views: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Reason:
+    """Why one item of a transaction stopped it, with the item as it was found."""
+
+    failed: bool
+    item: Item | None
+
+
+class Dynamo:
+    """Event store, accounts and books over four tables."""
+
+    def __init__(
+        self,
+        client: "DynamoDBClient",
+        tables: Tables,
+        codec: Codec | None = None,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._client = client
+        self._tables = tables
+        self._codec = codec or Codec()
+        self._pause = pause
+
+    # Events.
+
+    def read(self, stream: str) -> History:
+        return History(tuple(self._codec.decode(row) for row in self.rows(stream)))
+
+    def rows(self, stream: str) -> tuple[Row, ...]:
+        """The stream as it is stored."""
+        items = self._query(
+            TableName=self._tables.events,
+            KeyConditionExpression="#stream = :stream",
+            ExpressionAttributeNames={"#stream": "stream"},
+            ExpressionAttributeValues={":stream": _s(stream)},
+            ConsistentRead=True,
+        )
+        return tuple(row_from_item(item) for item in items)
+
+    def append(self, batch: Batch) -> Appended | StreamMoved | AlreadyReceived:
+        rows = self._codec.encode(batch)
+        appended = Appended(tuple(self._codec.decode(row) for row in rows))
+        if len(rows) == 1 and batch.receipt is None and batch.opens is None:
+            return appended if self._put_alone(rows[0]) else StreamMoved()
+
+        puts: list[Item] = []
+        if batch.receipt is not None:
+            puts.append(self._put(self._tables.idempotency, _receipt_item(batch.receipt), "id"))
+        puts += [self._put(self._tables.events, _event_item(row), "stream") for row in rows]
+        if batch.opens is not None:
+            puts += [
+                self._put(self._tables.accounts, item, "account")
+                for item in _wallet_items(batch.opens)
+            ]
+        reasons = self._transact(puts)
+        if reasons is None:
+            return appended
+        if batch.receipt is not None and reasons[0].failed:
+            return AlreadyReceived(_receipt(_found(reasons[0])))
+        return StreamMoved()
+
+    def _put_alone(self, row: Row) -> bool:
+        """Put one event; false if another one stands in its place."""
+
+        def put() -> bool:
+            try:
+                self._client.put_item(
+                    **self._put(self._tables.events, _event_item(row), "stream")["Put"]
+                )
+            except ClientError as error:
+                if error_code(error) != "ConditionalCheckFailedException":
+                    raise
+                # A retry inside the SDK finds its own first try, which is a success.
+                found: Item = error.response.get("Item", {})  # type: ignore[assignment]  # absent in the stubs
+                return found.get("hash") == _s(row.hash)
+            return True
+
+        return self._retrying(put)
+
+    # Accounts.
+
+    def profile(self, tenant_id: str, account_id: str) -> Profile | None:
+        item = self._get(
+            self._tables.accounts,
+            {"account": _s(_wallet_key(tenant_id, account_id)), "item": _s("#profile")},
+        )
+        return None if item is None else _profile(item)
+
+    def wallet(self, profile: Profile) -> Wallet:
+        items = {
+            item["item"]["S"]: item
+            for item in self._query(
+                TableName=self._tables.accounts,
+                KeyConditionExpression="account = :account AND begins_with(#item, :own)",
+                ExpressionAttributeNames={"#item": "item"},
+                ExpressionAttributeValues={
+                    ":account": _s(_wallet_key(profile.tenant_id, profile.account_id)),
+                    ":own": _s("#"),
+                },
+                ConsistentRead=True,
+            )
+        }
+        available = _int(items["#guard"], "spendable")
+        balance = _int(items["#position"], "balance")
+        return Wallet(
+            account_id=profile.account_id,
+            currency=profile.currency,
+            available_minor=available,
+            held_minor=balance - available,
+            balance_minor=balance,
+        )
+
+    # Books.
+
+    def view(self, stream: str) -> View | None:
+        item = self._get(self._tables.views, {"stream": _s(stream)})
+        return None if item is None else _view(item)
+
+    def post(self, wallet: AccountKey, lines: Sequence[Line]) -> None:
+        for start in range(0, len(lines), LINES_MAX):
+            self._post(wallet, lines[start : start + LINES_MAX])
+
+    def _post(self, wallet: AccountKey, lines: Sequence[Line]) -> None:
+        for tried in range(CONFLICT_TRIES_MAX):
+            if not lines:
+                return
+            reasons = self._transact(self._posting(wallet, lines))
+            if reasons is None:
+                return
+            lines = [
+                line for line, reason in zip(lines, reasons, strict=False) if not reason.failed
+            ]
+            self._pause(_jitter(tried))
+        raise ContentionError(f"the statement of {wallet.account} was never free")
+
+    def _posting(self, wallet: AccountKey, lines: Sequence[Line]) -> list[Item]:
+        """The transaction that puts `lines` after the line that the position names."""
+        table, key = self._tables.accounts, _account_key(wallet)
+        position = self._get(table, {"account": _s(key), "item": _s("#position")})
+        if position is None:
+            raise LookupError(f"{wallet.account} has no position")
+        number, balance = _int(position, "number"), _int(position, "balance")
+        moved, items = 0, []
+        for offset, line in enumerate(lines, start=1):
+            moved += line.leg.credit_minor
+            numbered = StatementLine(
+                line=line, number=number + offset, balance_after_minor=balance + moved
+            )
+            items.append(self._put(table, _line_item(key, numbered), "account"))
+        items.append(
+            _update(
+                table,
+                {"account": _s(key), "item": _s("#position")},
+                "SET balance = :balance, #number = :number",
+                {
+                    ":balance": _n(balance + moved),
+                    ":number": _n(number + len(lines)),
+                    ":read": _n(number),
+                },
+                condition="#number = :read",
+                names={"#number": "number"},
+            )
+        )
+        items.append(
+            _update(
+                table,
+                {"account": _s(key), "item": _s("#guard")},
+                "ADD spendable :moved",
+                {":moved": _n(moved)},
+                condition="attribute_exists(account)",
+            )
+        )
+        return items
+
+    def advance(self, advances: Sequence[Advance]) -> bool:
+        alone = [change for change in advances if not change.totals]
+        joined = [change for change in advances if change.totals]
+        done = sum(self._move_alone(change) for change in alone) == len(alone)
+        for start in range(0, len(joined), ADVANCES_MAX):
+            chunk = joined[start : start + ADVANCES_MAX]
+            moves = [{"Put": self._view_put(change)} for change in chunk]
+            done = self._transact(moves + self._additions(chunk)) is None and done
+        return done
+
+    def _move_alone(self, change: Advance) -> bool:
+        """Move a view whose new facts have no totals: one plain put, half the price."""
+
+        def put() -> bool:
+            try:
+                self._client.put_item(**self._view_put(change))
+            except ClientError as error:
+                if error_code(error) != "ConditionalCheckFailedException":
+                    raise
+                return False
+            return True
+
+        return self._retrying(put)
+
+    def _view_put(self, change: Advance) -> Item:
+        put: Item = {"TableName": self._tables.views, "Item": _view_item(change.view)}
+        if change.from_version == 0:
+            return put | {
+                "ConditionExpression": "attribute_not_exists(#stream)",
+                "ExpressionAttributeNames": {"#stream": "stream"},
+            }
+        return put | {
+            "ConditionExpression": "#version = :from",
+            "ExpressionAttributeNames": {"#version": "version"},
+            "ExpressionAttributeValues": {":from": _n(change.from_version)},
+        }
+
+    def _additions(self, advances: Sequence[Advance]) -> list[Item]:
+        bucket = zlib.crc32(advances[0].view.stream.encode()) % TOTAL_BUCKETS
+        sums: dict[AccountKey, dict[Side, int]] = {}
+        for change in advances:
+            for account, leg in change.totals:
+                sides = sums.setdefault(account, {Side.DEBIT: 0, Side.CREDIT: 0})
+                sides[leg.side] += leg.amount.minor
+        return [
+            _update(
+                self._tables.accounts,
+                {"account": _s(_account_key(account)), "item": _s(f"total#{bucket:02}")},
+                "ADD debits :debits, credits :credits",
+                {":debits": _n(sides[Side.DEBIT]), ":credits": _n(sides[Side.CREDIT])},
+            )
+            for account, sides in sums.items()
+        ]
+
+    def statement(self, wallet: AccountKey) -> Sequence[StatementLine]:
+        items = self._query(
+            TableName=self._tables.accounts,
+            IndexName="by_number",
+            KeyConditionExpression="account = :account",
+            ExpressionAttributeValues={":account": _s(_account_key(wallet))},
+        )
+        return tuple(_line(wallet, item) for item in items)
+
+    def total(self, account: AccountKey) -> tuple[int, int]:
+        buckets = list(
+            self._query(
+                TableName=self._tables.accounts,
+                KeyConditionExpression="account = :account AND begins_with(#item, :total)",
+                ExpressionAttributeNames={"#item": "item"},
+                ExpressionAttributeValues={
+                    ":account": _s(_account_key(account)),
+                    ":total": _s("total#"),
+                },
+                ConsistentRead=True,
+            )
+        )
+        return (
+            sum(_int(bucket, "debits") for bucket in buckets),
+            sum(_int(bucket, "credits") for bucket in buckets),
+        )
+
+    # DynamoDB.
+
+    def _get(self, table: str, key: Item) -> Item | None:
+        answer = self._client.get_item(TableName=table, Key=key, ConsistentRead=True)
+        return answer.get("Item")
+
+    def _query(self, **request: Any) -> Iterator[Item]:
+        while True:
+            answer = self._client.query(**request)
+            yield from answer["Items"]
+            if "LastEvaluatedKey" not in answer:
+                return
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def _put(self, table: str, item: Item, key: str) -> Item:
+        """A put that nothing may stand in the way of; what does comes back with the failure."""
+        return {
+            "Put": {
+                "TableName": table,
+                "Item": item,
+                "ConditionExpression": "attribute_not_exists(#key)",
+                "ExpressionAttributeNames": {"#key": key},
+                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            }
+        }
+
+    def _transact(self, items: Any) -> Sequence[_Reason] | None:
+        """Write all items or none; `None` is success, else why each item stopped it or did not."""
+
+        def write() -> Sequence[_Reason] | None:
+            try:
+                self._client.transact_write_items(TransactItems=items)
+            except ClientError as error:
+                if error_code(error) != "TransactionCanceledException":
+                    raise
+                given: Any = error.response.get("CancellationReasons", ())
+                reasons = [
+                    _Reason(failed=reason.get("Code") == FAILED, item=reason.get("Item"))
+                    for reason in given
+                ]
+                if any(reason.failed for reason in reasons):
+                    return reasons
+                if any(reason.get("Code") in CONFLICTS for reason in given):
+                    raise _ConflictError from error
+                raise
+            return None
+
+        return self._retrying(write)
+
+    def _retrying(self, write: Callable[[], T]) -> T:
+        for tried in range(CONFLICT_TRIES_MAX):
+            try:
+                return write()
+            except _ConflictError:
+                pass
+            except ClientError as error:
+                if error_code(error) not in CONFLICT_ERRORS:
+                    raise
+            self._pause(_jitter(tried))
+        raise ContentionError(f"{CONFLICT_TRIES_MAX} tries met other transactions")
+
+
+class _ConflictError(Exception):
+    """Another transaction was at one of the items."""
+
+
+def _jitter(tried: int) -> float:
+    """Full jitter: anything up to a pause that doubles with each try."""
+    return random.uniform(0, min(CONFLICT_PAUSE_MAX_S, CONFLICT_PAUSE_S * 2**tried))  # noqa: S311  # no secret
+
+
+# Items.
+
+
+def _s(text: str) -> Item:
+    return {"S": text}
+
+
+def _n(number: int) -> Item:
+    return {"N": str(number)}
+
+
+def _int(item: Item, name: str) -> int:
+    return int(item[name]["N"])
+
+
+def _text(item: Item, name: str) -> str:
+    return str(item[name]["S"])
+
+
+def _time(item: Item, name: str) -> datetime:
+    return datetime.fromisoformat(_text(item, name))
+
+
+def _iso(moment: datetime) -> Item:
+    return _s(moment.isoformat(timespec="milliseconds"))
+
+
+def _found(reason: _Reason) -> Item:
+    if reason.item is None:
+        raise LookupError("the item that stood in the way did not come back")
+    return reason.item
+
+
+def _update(
+    table: str,
+    key: Item,
+    expression: str,
+    values: Mapping[str, Item],
+    *,
+    condition: str | None = None,
+    names: Mapping[str, str] | None = None,
+) -> Item:
+    update: Item = {
+        "TableName": table,
+        "Key": key,
+        "UpdateExpression": expression,
+        "ExpressionAttributeValues": dict(values),
+    }
+    if condition:
+        update["ConditionExpression"] = condition
+    if names:
+        update["ExpressionAttributeNames"] = dict(names)
+    return {"Update": update}
+
+
+def _wallet_key(tenant_id: str, account_id: str) -> str:
+    return f"{tenant_id}#{wallet_account(account_id)}"
+
+
+def _account_key(key: AccountKey) -> str:
+    """A wallet has one currency, so its key need not say it and is found without it."""
+    name = f"{key.tenant_id}#{key.account}"
+    return name if is_wallet(key.account) else f"{name}#{key.currency}"
+
+
+def _event_item(row: Row) -> Item:
+    item = {
+        "stream": _s(row.stream),
+        "version": _n(row.version),
+        "tenant_id": _s(row.tenant_id),
+        "type": _s(row.type),
+        "schema_version": _n(row.schema_version),
+        "recorded_at": _s(row.recorded_at),
+        "data": _s(row.data),
+        "hash": _s(row.hash),
+    }
+    if row.execution is not None:
+        item["execution"] = _s(row.execution)
+    if row.entry is not None:
+        item["entry"] = _s(row.entry)
+    return item
+
+
+def row_from_item(item: Item) -> Row:
+    return Row(
+        stream=_text(item, "stream"),
+        version=_int(item, "version"),
+        tenant_id=_text(item, "tenant_id"),
+        type=_text(item, "type"),
+        schema_version=_int(item, "schema_version"),
+        recorded_at=_text(item, "recorded_at"),
+        execution=_text(item, "execution") if "execution" in item else None,
+        data=_text(item, "data"),
+        entry=_text(item, "entry") if "entry" in item else None,
+        hash=_text(item, "hash"),
+    )
+
+
+def _receipt_item(receipt: Receipt) -> Item:
+    return {
+        "id": _s(f"{receipt.tenant_id}#{receipt.key}"),
+        "tenant_id": _s(receipt.tenant_id),
+        "idempotency_key": _s(receipt.key),
+        "route": _s(receipt.route),
+        "object_id": _s(receipt.object_id),
+        "recorded_at": _iso(receipt.recorded_at),
+        "fingerprint": {"M": {name: _s(value) for name, value in receipt.fingerprint.items()}},
+    }
+
+
+def _receipt(item: Item) -> Receipt:
+    return Receipt(
+        tenant_id=_text(item, "tenant_id"),
+        key=_text(item, "idempotency_key"),
+        route=_text(item, "route"),
+        object_id=_text(item, "object_id"),
+        recorded_at=_time(item, "recorded_at"),
+        fingerprint={name: str(value["S"]) for name, value in item["fingerprint"]["M"].items()},
+    )
+
+
+def _wallet_items(profile: Profile) -> Iterable[Item]:
+    key = {"account": _s(_wallet_key(profile.tenant_id, profile.account_id))}
+    yield key | {
+        "item": _s("#profile"),
+        "tenant_id": _s(profile.tenant_id),
+        "account_id": _s(profile.account_id),
+        "currency": _s(profile.currency),
+        "kind": _s(profile.kind),
+        "opened_at": _iso(profile.opened_at),
+    }
+    yield key | {"item": _s("#guard"), "spendable": _n(0)}
+    yield key | {"item": _s("#position"), "balance": _n(0), "number": _n(0)}
+
+
+def _profile(item: Item) -> Profile:
+    return Profile(
+        tenant_id=_text(item, "tenant_id"),
+        account_id=_text(item, "account_id"),
+        currency=_text(item, "currency"),
+        kind=AccountKind(_text(item, "kind")),
+        opened_at=_time(item, "opened_at"),
+    )
+
+
+def _line_item(account: str, numbered: StatementLine) -> Item:
+    line = numbered.line
+    return {
+        "account": _s(account),
+        "item": _s(f"line#{line.entry_id}"),
+        "line_number": _n(numbered.number),
+        "entry_id": _s(line.entry_id),
+        "side": _s(line.leg.side),
+        "amount": _n(line.leg.amount.minor),
+        "balance_after": _n(numbered.balance_after_minor),
+        "recorded_at": _iso(line.recorded_at),
+    }
+
+
+def _line(wallet: AccountKey, item: Item) -> StatementLine:
+    return StatementLine(
+        line=Line(
+            entry_id=_text(item, "entry_id"),
+            leg=Leg(
+                account=wallet.account,
+                side=Side(_text(item, "side")),
+                amount=Money(_int(item, "amount"), wallet.currency),
+            ),
+            recorded_at=_time(item, "recorded_at"),
+        ),
+        number=_int(item, "line_number"),
+        balance_after_minor=_int(item, "balance_after"),
+    )
+
+
+def _view_item(view: View) -> Item:
+    return {
+        "stream": _s(view.stream),
+        "tenant_id": _s(view.tenant_id),
+        "kind": _s(view.kind),
+        "status": _s(view.status),
+        "version": _n(view.version),
+        "created_at": _iso(view.created_at),
+        "updated_at": _iso(view.updated_at),
+    }
+
+
+def _view(item: Item) -> View:
+    return View(
+        stream=_text(item, "stream"),
+        tenant_id=_text(item, "tenant_id"),
+        kind=_text(item, "kind"),
+        status=_text(item, "status"),
+        version=_int(item, "version"),
+        created_at=_time(item, "created_at"),
+        updated_at=_time(item, "updated_at"),
+    )

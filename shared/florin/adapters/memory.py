@@ -1,0 +1,210 @@
+"""Real implementations of the ports that keep everything in memory.
+
+They pass the same contract tests as the adapters for AWS, go through the same codec, and serve
+tests, benchmarks and whoever wants to run the engine without a cloud.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+
+from florin.adapters.codec import Codec, Row
+from florin.domain.chart import wallet as wallet_account
+from florin.domain.history import History
+from florin.domain.ledger import Side
+from florin.ports import (
+    AccountKey,
+    Advance,
+    AlreadyReceived,
+    ApiKey,
+    Appended,
+    Batch,
+    Line,
+    Message,
+    Profile,
+    ProviderRoute,
+    Receipt,
+    StatementLine,
+    StreamMoved,
+    Tenant,
+    View,
+    Wallet,
+)
+
+
+@dataclass
+class _WalletBook:
+    spendable_minor: int = 0
+    balance_minor: int = 0
+    lines: list[StatementLine] = field(default_factory=list)
+
+
+class Memory:
+    """Event store, accounts and books over one set of dictionaries and one lock."""
+
+    def __init__(self, codec: Codec | None = None) -> None:
+        self._codec = codec or Codec()
+        self._lock = Lock()
+        self._streams: dict[str, list[Row]] = defaultdict(list)
+        self._receipts: dict[tuple[str, str], Receipt] = {}
+        self._profiles: dict[tuple[str, str], Profile] = {}
+        self._wallets: dict[AccountKey, _WalletBook] = {}
+        self._totals: dict[AccountKey, tuple[int, int]] = {}
+        self._views: dict[str, View] = {}
+
+    # Events.
+
+    def read(self, stream: str) -> History:
+        with self._lock:
+            rows = tuple(self._streams.get(stream, ()))
+        return History(tuple(self._codec.decode(row) for row in rows))
+
+    def rows(self, stream: str) -> tuple[Row, ...]:
+        """The stream as it is stored."""
+        with self._lock:
+            return tuple(self._streams.get(stream, ()))
+
+    def streams(self) -> tuple[str, ...]:
+        with self._lock:
+            return tuple(self._streams)
+
+    def append(self, batch: Batch) -> Appended | StreamMoved | AlreadyReceived:
+        rows = self._codec.encode(batch)
+        with self._lock:
+            if batch.receipt is not None:
+                first = self._receipts.get((batch.receipt.tenant_id, batch.receipt.key))
+                if first is not None:
+                    return AlreadyReceived(first)
+            if len(self._streams.get(batch.stream, ())) != batch.after.version:
+                return StreamMoved()
+            if batch.receipt is not None:
+                self._receipts[batch.receipt.tenant_id, batch.receipt.key] = batch.receipt
+            if batch.opens is not None:
+                profile = batch.opens
+                self._profiles[profile.tenant_id, profile.account_id] = profile
+                self._wallets[_wallet_key(profile)] = _WalletBook()
+            self._streams[batch.stream].extend(rows)
+        return Appended(tuple(self._codec.decode(row) for row in rows))
+
+    # Accounts.
+
+    def profile(self, tenant_id: str, account_id: str) -> Profile | None:
+        with self._lock:
+            return self._profiles.get((tenant_id, account_id))
+
+    def wallet(self, profile: Profile) -> Wallet:
+        with self._lock:
+            book = self._wallets[_wallet_key(profile)]
+            return Wallet(
+                account_id=profile.account_id,
+                currency=profile.currency,
+                available_minor=book.spendable_minor,
+                held_minor=book.balance_minor - book.spendable_minor,
+                balance_minor=book.balance_minor,
+            )
+
+    # Books.
+
+    def view(self, stream: str) -> View | None:
+        with self._lock:
+            return self._views.get(stream)
+
+    def post(self, wallet: AccountKey, lines: Sequence[Line]) -> None:
+        with self._lock:
+            book = self._wallets[wallet]
+            known = {statement.line.entry_id for statement in book.lines}
+            for line in lines:
+                if line.entry_id in known:
+                    continue
+                known.add(line.entry_id)
+                book.balance_minor += line.leg.credit_minor
+                book.spendable_minor += line.leg.credit_minor
+                book.lines.append(
+                    StatementLine(
+                        line=line,
+                        number=len(book.lines) + 1,
+                        balance_after_minor=book.balance_minor,
+                    )
+                )
+
+    def advance(self, advances: Sequence[Advance]) -> bool:
+        with self._lock:
+            for change in advances:
+                current = self._views.get(change.view.stream)
+                if (current.version if current else 0) != change.from_version:
+                    return False
+            for change in advances:
+                self._views[change.view.stream] = change.view
+                for account, leg in change.totals:
+                    debited, credited = self._totals.get(account, (0, 0))
+                    if leg.side is Side.DEBIT:
+                        debited += leg.amount.minor
+                    else:
+                        credited += leg.amount.minor
+                    self._totals[account] = (debited, credited)
+        return True
+
+    def statement(self, wallet: AccountKey) -> Sequence[StatementLine]:
+        with self._lock:
+            return tuple(self._wallets[wallet].lines)
+
+    def total(self, account: AccountKey) -> tuple[int, int]:
+        with self._lock:
+            return self._totals.get(account, (0, 0))
+
+
+def _wallet_key(profile: Profile) -> AccountKey:
+    return AccountKey(
+        tenant_id=profile.tenant_id,
+        account=wallet_account(profile.account_id),
+        currency=profile.currency,
+    )
+
+
+@dataclass(frozen=True)
+class MemoryConfig:
+    tenants: Mapping[str, Tenant] = field(default_factory=dict)
+    keys: Mapping[str, ApiKey] = field(default_factory=dict)
+    routes: Mapping[str, ProviderRoute] = field(default_factory=dict)
+
+    def tenant(self, tenant_id: str) -> Tenant | None:
+        return self.tenants.get(tenant_id)
+
+    def api_key(self, key_hash: str) -> ApiKey | None:
+        return self.keys.get(key_hash)
+
+    def provider_route(self, name: str) -> ProviderRoute | None:
+        return self.routes.get(name)
+
+
+class MemorySagas:
+    """Remembers which executions were asked for, in order."""
+
+    def __init__(self) -> None:
+        self.started: list[tuple[str, int]] = []
+
+    def start(self, payment_id: str, version: int) -> None:
+        self.started.append((payment_id, version))
+
+
+class MemoryBus:
+    """Keeps what was published; `down` refuses everything."""
+
+    def __init__(self) -> None:
+        self.published: list[Message] = []
+        self.down = False
+
+    def publish(self, messages: Sequence[Message]) -> Sequence[Message]:
+        if self.down:
+            return tuple(messages)
+        self.published.extend(messages)
+        return ()
+
+
+class MemoryParking:
+    def __init__(self) -> None:
+        self.parked: list[tuple[str, str, Mapping[str, object]]] = []
+
+    def park(self, hop: str, cause: str, payload: Mapping[str, object]) -> None:
+        self.parked.append((hop, cause, payload))

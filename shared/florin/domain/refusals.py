@@ -1,0 +1,69 @@
+"""Every reason for which a request changes nothing, each with a sentence a customer could read."""
+
+from enum import StrEnum
+from typing import Self
+
+
+class Refusal(StrEnum):
+    """Why something was refused. Values go on the wire: add, never rename.
+
+    `sentence` says it in words; `transient` says whether the same request can succeed later
+    without anything else being done by the caller.
+    """
+
+    sentence: str
+    transient: bool
+
+    def __new__(cls, code: str, sentence: str, transient: bool = False) -> Self:
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.sentence = sentence
+        member.transient = transient
+        return member
+
+    # The request itself.
+    BODY_MALFORMED = "body_malformed", "The body is not a JSON object."
+    BODY_TOO_LARGE = "body_too_large", "The body is larger than the API accepts."
+    PARAMETER_INVALID = "parameter_invalid", "A parameter has a value that is not allowed."
+    PARAMETER_MISSING = "parameter_missing", "A required parameter is missing."
+    PARAMETER_UNKNOWN = "parameter_unknown", "The request has a parameter that does not exist here."
+    ROUTE_NOT_FOUND = "route_not_found", "There is nothing at this path for this method."
+    UNAUTHENTICATED = "unauthenticated", "The API key is missing or unknown."
+
+    # The idempotency key.
+    IDEMPOTENCY_KEY_MISSING = (
+        "idempotency_key_missing",
+        "This call needs an Idempotency-Key header.",
+    )
+    IDEMPOTENCY_KEY_INVALID = (
+        "idempotency_key_invalid",
+        "An Idempotency-Key has 1 to 255 printable ASCII characters.",
+    )
+    IDEMPOTENCY_KEY_REUSED = (
+        "idempotency_key_reused",
+        "This Idempotency-Key was used for a different request.",
+    )
+
+    # Rules.
+    CURRENCY_UNKNOWN = "currency_unknown", "The currency is not an ISO 4217 code with minor units."
+    CURRENCY_DIFFERS = "currency_differs", "The account has another currency."
+
+    # What is named.
+    ACCOUNT_NOT_FOUND = "account_not_found", "There is no such account."
+    PAYMENT_NOT_FOUND = "payment_not_found", "There is no such payment."
+
+    # What the state does not allow.
+    ACCOUNT_EXISTS = "account_exists", "An account with this id exists."
+    PAYMENT_EXISTS = "payment_exists", "A payment with this id exists."
+    PAYMENT_NOT_UNDONE = "payment_not_undone", "The payment has effects that are not undone yet."
+    PROVIDER_ANSWER_PENDING = (
+        "provider_answer_pending",
+        "The provider has not answered the operation before this one.",
+        True,
+    )
+    ATTEMPTS_EXHAUSTED = "attempts_exhausted", "The operation was tried as often as it may be."
+    NO_CALL_OWED = "no_call_owed", "The payment owes no call to a provider."
+
+    # The engine.
+    CONTENTION = "contention", "Too many requests changed the same thing at once.", True
+    INTERNAL = "internal", "Something went wrong on our side; the request may be repeated.", True

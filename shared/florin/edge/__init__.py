@@ -1,0 +1,1 @@
+"""Where the engine meets Lambda and HTTP: parsing, replies, wiring."""

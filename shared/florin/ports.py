@@ -1,0 +1,320 @@
+"""What the core needs from the world, in the core's own words.
+
+Each port has a real in-memory implementation in `florin.adapters.memory`, and one suite of
+contract tests that every implementation passes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from florin.domain.account import AccountKind
+from florin.domain.fees import FeeTerms
+from florin.domain.history import Draft, Head, History, Recorded
+from florin.domain.ledger import Account, Leg
+from florin.domain.money import Money
+from florin.domain.payment import Call, PaymentAuthorized, PaymentInitiated, RiskDecision
+from florin.domain.provider import ProviderAnswer
+
+
+class ContentionError(Exception):
+    """Too many writers met at one item, again and again: nothing was written, try later."""
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """The time, in UTC and whole milliseconds."""
+        ...
+
+
+class Ids(Protocol):
+    def new(self, prefix: str, at: datetime) -> str:
+        """A fresh id, `{prefix}_{ULID}`; ids of a later millisecond sort after earlier ones."""
+        ...
+
+
+# Events.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """An idempotency key's record: what it was used for, written with its effect.
+
+    `fingerprint` maps each field of the request to a keyed hash of its value.
+    """
+
+    tenant_id: str
+    key: str
+    route: str
+    object_id: str
+    recorded_at: datetime
+    fingerprint: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """What the engine has to know of an account before it takes money for it."""
+
+    tenant_id: str
+    account_id: str
+    currency: str
+    kind: AccountKind
+    opened_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Facts to append to one stream, and what has to be written with them, all or nothing."""
+
+    stream: str
+    tenant_id: str
+    after: Head
+    drafts: tuple[Draft, ...]
+    at: datetime
+    execution: str | None = None
+    receipt: Receipt | None = None
+    opens: Profile | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    recorded: tuple[Recorded, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamMoved:
+    """Somebody else wrote to this stream since it was read. Read it again and decide anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyReceived:
+    """The idempotency key was used before; nothing was written."""
+
+    receipt: Receipt
+
+
+class EventStore(Protocol):
+    """The append-only store of facts."""
+
+    def read(self, stream: str) -> History:
+        """The stream's facts as of now, strongly consistent."""
+        ...
+
+    def append(self, batch: Batch) -> Appended | StreamMoved | AlreadyReceived:
+        """Append all of the batch or none of it.
+
+        Raises:
+            ContentionError: other transactions kept the items busy.
+        """
+        ...
+
+
+# Accounts and books.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wallet:
+    """What an account's holder has, in minor units. `balance` includes what is held."""
+
+    account_id: str
+    currency: str
+    available_minor: int
+    held_minor: int
+    balance_minor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountKey:
+    """An account of one tenant's books in one currency."""
+
+    tenant_id: str
+    account: Account
+    currency: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One leg of an entry on the statement of a wallet, before it has its number."""
+
+    entry_id: str
+    leg: Leg
+    recorded_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatementLine:
+    """A line as it stands: numbered without a gap, with the balance after it."""
+
+    line: Line
+    number: int
+    balance_after_minor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """The folded summary of one stream. `version` is the last event that the books contain."""
+
+    stream: str
+    tenant_id: str
+    kind: str
+    status: str
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advance:
+    """A view that moves from the version it was read at, and what its new facts add to accounts.
+
+    `totals` holds the legs on accounts that are not wallets.
+    """
+
+    view: View
+    from_version: int
+    totals: tuple[tuple[AccountKey, Leg], ...] = ()
+
+
+class Accounts(Protocol):
+    def profile(self, tenant_id: str, account_id: str) -> Profile | None: ...
+
+    def wallet(self, profile: Profile) -> Wallet: ...
+
+
+class Books(Protocol):
+    """Everything that is derived from events: statement lines, balances, views."""
+
+    def view(self, stream: str) -> View | None: ...
+
+    def post(self, wallet: AccountKey, lines: Sequence[Line]) -> None:
+        """Put the lines that are not there yet on a wallet's statement, and move its balance and
+        guard with them, in transactions. Lines that are there change nothing.
+        """
+        ...
+
+    def advance(self, advances: Sequence[Advance]) -> bool:
+        """Move views and add to totals, all or nothing; false when a view was moved by somebody
+        else meanwhile.
+        """
+        ...
+
+    def statement(self, wallet: AccountKey) -> Sequence[StatementLine]:
+        """A wallet's lines by number."""
+        ...
+
+    def total(self, account: AccountKey) -> tuple[int, int]:
+        """What was debited and credited to an account that is no wallet, in minor units."""
+        ...
+
+
+# Configuration.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeeSchedule:
+    """A tenant's fees: a percentage, and a fixed part per currency in its minor units."""
+
+    basis_points: int
+    fixed_minor: Mapping[str, int]
+
+    def terms(self, currency: str) -> FeeTerms:
+        return FeeTerms(
+            basis_points=self.basis_points, fixed_minor=self.fixed_minor.get(currency, 0)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tenant:
+    tenant_id: str
+    name: str
+    mode: str
+    fees: FeeSchedule
+    provider: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """What a key opens. The key itself is nowhere: it is found by its keyed hash."""
+
+    tenant_id: str
+    mode: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderRoute:
+    """Where a provider is reached."""
+
+    name: str
+    url: str
+
+
+class Config(Protocol):
+    def tenant(self, tenant_id: str) -> Tenant | None: ...
+
+    def api_key(self, key_hash: str) -> ApiKey | None: ...
+
+    def provider_route(self, name: str) -> ProviderRoute | None: ...
+
+
+# The world outside.
+
+
+class PaymentProvider(Protocol):
+    """A payment provider. None of its calls raises for what a provider or a network can do."""
+
+    @property
+    def not_found_final_after(self) -> timedelta:
+        """How long after a call's deadline the provider may still not show what it did."""
+        ...
+
+    def authorize(self, call: Call, terms: PaymentInitiated) -> ProviderAnswer: ...
+
+    def capture(
+        self, call: Call, authorization: PaymentAuthorized, amount: Money
+    ) -> ProviderAnswer: ...
+
+    def void(self, call: Call, authorization: PaymentAuthorized) -> ProviderAnswer: ...
+
+    def look_up(self, call: Call) -> ProviderAnswer | None:
+        """What became of an operation, by our reference; `None` when the provider knows none."""
+        ...
+
+
+class RiskAssessor(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    def assess(self, terms: PaymentInitiated) -> RiskDecision: ...
+
+
+class Sagas(Protocol):
+    def start(self, payment_id: str, version: int) -> None:
+        """Start an execution for a payment whose stream has just reached `version`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A fact as the bus carries it: ids, type, time and public data."""
+
+    event_id: str
+    type: str
+    tenant_id: str
+    stream: str
+    version: int
+    recorded_at: datetime
+    data: Mapping[str, object]
+
+
+class Bus(Protocol):
+    def publish(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """Publish the messages; what could not be published comes back."""
+        ...
+
+
+class Parking(Protocol):
+    def park(self, hop: str, cause: str, payload: Mapping[str, object]) -> None:
+        """Put what could not be worked on where an operator finds it. Raises when it cannot."""
+        ...

@@ -1,0 +1,122 @@
+"""Everything derived: from facts to statement lines, balances, totals and views.
+
+`project` may be run by anybody, at any time, with any streams, as often as they like. A wallet's
+lines are known by the entries that they come from; everything else is added in the write that
+moves the stream's view past the facts it comes from.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from florin.domain.account import AccountOpened
+from florin.domain.chart import is_wallet
+from florin.domain.history import History, Recorded
+from florin.domain.ledger import Leg
+from florin.domain.payment import PaymentInitiated
+from florin.domain.status import status_of
+from florin.ports import AccountKey, Advance, Books, ContentionError, EventStore, Line, View
+from florin.saga import fold_history
+
+ROUNDS_MAX: Final = 5
+"""How often a projection is begun anew because another one moved the same views."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Fresh:
+    """A stream with the facts that its view does not contain yet."""
+
+    history: History
+    from_version: int
+
+    @property
+    def facts(self) -> tuple[Recorded, ...]:
+        return self.history.events[self.from_version :]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Projector:
+    store: EventStore
+    books: Books
+
+    def project(self, streams: Iterable[str]) -> None:
+        """Bring the books up to date with these streams.
+
+        Raises:
+            ContentionError: other projections kept moving the same views.
+            CorruptEventError: a stream holds what cannot have been written.
+        """
+        wanted = tuple(dict.fromkeys(streams))
+        for _ in range(ROUNDS_MAX):
+            fresh = [self._fresh(stream) for stream in wanted]
+            fresh = [stream for stream in fresh if stream.facts]
+            for wallet, lines in _lines(fresh).items():
+                self.books.post(wallet, lines)
+            if not fresh or self.books.advance([_advance(stream) for stream in fresh]):
+                return
+        raise ContentionError(f"views moved under us {ROUNDS_MAX} times")
+
+    def _fresh(self, stream: str) -> _Fresh:
+        view = self.books.view(stream)
+        return _Fresh(self.store.read(stream), view.version if view else 0)
+
+
+def _legs(recorded: Recorded) -> Sequence[tuple[AccountKey, Leg]]:
+    if recorded.entry is None:
+        return ()
+    return [
+        (
+            AccountKey(
+                tenant_id=recorded.tenant_id, account=leg.account, currency=leg.amount.currency
+            ),
+            leg,
+        )
+        for leg in recorded.entry.legs()
+    ]
+
+
+def _lines(streams: Iterable[_Fresh]) -> dict[AccountKey, list[Line]]:
+    lines: dict[AccountKey, list[Line]] = {}
+    for stream in streams:
+        for recorded in stream.facts:
+            for account, leg in _legs(recorded):
+                if is_wallet(account.account):
+                    line = Line(
+                        entry_id=recorded.entry_id, leg=leg, recorded_at=recorded.recorded_at
+                    )
+                    lines.setdefault(account, []).append(line)
+    return lines
+
+
+def _advance(stream: _Fresh) -> Advance:
+    return Advance(
+        view=view_of(stream.history),
+        from_version=stream.from_version,
+        totals=tuple(
+            (account, leg)
+            for recorded in stream.facts
+            for account, leg in _legs(recorded)
+            if not is_wallet(account.account)
+        ),
+    )
+
+
+def view_of(history: History) -> View:
+    """The summary of a stream, from its facts alone."""
+    first, last = history.events[0], history.events[-1]
+    match first.event:
+        case PaymentInitiated():
+            kind, status = "payment", str(status_of(fold_history(history)))
+        case AccountOpened():
+            kind, status = "account", "open"
+        case _:
+            raise AssertionError(f"no stream begins with {first.type}")
+    return View(
+        stream=first.stream,
+        tenant_id=first.tenant_id,
+        kind=kind,
+        status=status,
+        version=last.version,
+        created_at=first.recorded_at,
+        updated_at=last.recorded_at,
+    )
