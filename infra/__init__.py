@@ -1,0 +1,1 @@
+"""Everything around the engine: builds, the local stack, seeds and checks."""
