@@ -9,7 +9,9 @@ for name in [name for name in os.environ if name.startswith("AWS_")]:
     del os.environ[name]
 os.environ |= {
     "AWS_ACCESS_KEY_ID": "test",
+    "AWS_CONFIG_FILE": os.devnull,
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
 }

@@ -1,0 +1,81 @@
+# Florin's commands. Each sets up what it needs: a machine with make and Python 3.11+ will do.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/sh
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON := $(BIN)/python
+SAM := .venv-sam/bin/sam
+LAYER ?= build/layer/python
+TESTS ?= tests
+
+.PHONY: help demo test check up down reload lock build layer sam clean stack-tools dev-tools sam-tools
+
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: stack-tools ## Start a stack, show a payment, its undo and its books, and end the stack
+	@$(PYTHON) -m infra.demo
+
+test: dev-tools ## Run all tests; TESTS=tests/domain for some of them
+	@$(PYTHON) -m pytest $(TESTS)
+
+check: dev-tools ## Check style, types, imports, template and state machines
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PYTHONPATH=shared:. $(BIN)/lint-imports
+	$(BIN)/cfn-lint template.yaml
+	$(PYTHON) -m infra.asl_check state_machines/*.asl.*
+
+up: stack-tools ## Start the local AWS stack with Florin in it; PORT=4566 to choose the port
+	@$(PYTHON) -m infra.local up $(if $(PORT),--port $(PORT))
+
+down: stack-tools ## End the local stack and every process of it
+	@$(PYTHON) -m infra.local down
+
+reload: stack-tools ## Bring changed code into the running stack; its data stay
+	@$(PYTHON) -m infra.local reload
+
+lock: ## Resolve requirements/*.in into locks; UPGRADE=1 takes newer versions
+	@infra/make-venv .venv-lock requirements/lock.txt
+	@cd requirements && for set in stack runtime dev sam lock; do \
+		echo "Locking $$set"; \
+		../.venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 \
+			--generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
+			$(if $(UPGRADE),--upgrade) --output-file $$set.txt $$set.in || exit 1; \
+	done
+
+build: layer ## Build the Lambda layer for AWS (Python 3.13 on arm64) under build/
+	@echo "Built $(LAYER)"
+
+layer: stack-tools
+	@$(PYTHON) -m infra.build --target aws --out $(LAYER)
+
+# The SAM CLI wants the functions' Python on PATH and running, so the one found goes first.
+sam: sam-tools ## Validate and build with the SAM CLI, as a deployment would
+	@SAM_CLI_TELEMETRY=0 $(SAM) validate --lint
+	@if python=$$(infra/find-python 3.13 2>/dev/null); then \
+		PATH="$$(dirname "$$python"):$$PATH" SAM_CLI_TELEMETRY=0 $(SAM) build; \
+	elif [ "$$CI" = true ]; then \
+		echo "sam build needs Python 3.13, the functions' own." >&2; exit 1; \
+	else \
+		echo "Note: Python 3.13 is not installed, so sam build was left out." >&2; \
+	fi
+
+clean: ## End the local stack; remove venvs, caches and builds
+	@if [ -e .florin/stack.json ] && [ -x $(PYTHON) ]; then $(PYTHON) -m infra.local down; fi
+	rm -rf .venv .venv-* .venv.lock .florin .aws-sam build
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+stack-tools:
+	@infra/make-venv $(VENV) requirements/stack.txt
+
+dev-tools:
+	@infra/make-venv $(VENV) requirements/stack.txt requirements/dev.txt
+
+sam-tools:
+	@infra/make-venv .venv-sam requirements/sam.txt

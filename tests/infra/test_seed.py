@@ -1,0 +1,68 @@
+"""What the seeds are, down to the hash that the authorizer will compute."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from infra.seed import TEST_TENANTS, Tenant, config_items, key_hash, seed
+
+OUTPUTS = {"ConfigTable": "config", "PepperSecret": "pepper", "SimulatorUrl": "http://here/sim"}
+
+
+class Recorder:
+    """Stands for both clients: gives the pepper, keeps the items."""
+
+    def __init__(self) -> None:
+        self.items: list[dict[str, Any]] = []
+
+    def __call__(self, service: str) -> Recorder:
+        assert service in ("dynamodb", "secretsmanager")
+        return self
+
+    def get_secret_value(self, SecretId: str) -> dict[str, str]:  # noqa: N803  # AWS names it so
+        assert SecretId == "pepper"
+        return {"SecretString": "black"}
+
+    def put_item(self, TableName: str, Item: dict[str, Any]) -> None:  # noqa: N803  # AWS names it so
+        assert TableName == "config"
+        self.items.append(Item)
+
+
+def test_two_tenants_get_a_key_of_their_own_each() -> None:
+    tenants = seed(OUTPUTS, Recorder())
+    assert len({tenant.tenant_id for tenant in tenants}) == len(TEST_TENANTS) == 2
+    for tenant in tenants:
+        assert re.fullmatch(r"sk_test_[\w-]{32}", tenant.api_key)
+        assert re.fullmatch(r"tn_[0-9A-HJKMNP-TV-Z]{26}", tenant.tenant_id)
+
+
+def test_keys_are_new_each_time() -> None:
+    keys = {tenant.api_key for _ in range(2) for tenant in seed(OUTPUTS, Recorder())}
+    assert len(keys) == 4
+
+
+def test_no_key_is_stored_or_shown() -> None:
+    recorder = Recorder()
+    for tenant in seed(OUTPUTS, recorder):
+        assert tenant.api_key not in str(recorder.items)
+        assert tenant.api_key not in repr(tenant)
+
+
+def test_the_items_are_what_the_engine_reads() -> None:
+    tenant = Tenant("tn_1", "Silks", "sk_test_1")
+    # echo -n 'api-key:sk_test_1' | openssl dgst -sha256 -hmac black
+    digest = "a83afc94ebe6fe2710b21a28f64bce778892934c14b506925bf8306afa8a3c0b"
+    assert list(config_items((tenant,), "black", "http://here/sim")) == [
+        {
+            "id": "tenant#tn_1",
+            "tenant_id": "tn_1",
+            "name": "Silks",
+            "mode": "test",
+            "fee_basis_points": 300,
+            "fee_fixed_minor": {},
+        },
+        {"id": f"api_key#{digest}", "tenant_id": "tn_1", "mode": "test", "role": "admin"},
+        {"id": "provider#simulator", "url": "http://here/sim"},
+    ]
+    assert key_hash("white", "sk_test_1") != digest
