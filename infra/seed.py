@@ -58,6 +58,7 @@ def config_items(
             "mode": "test",
             "fee_basis_points": FEE_BASIS_POINTS,
             "fee_fixed_minor": {},
+            "provider": "simulator",
         }
         yield {
             "id": f"api_key#{key_hash(pepper, tenant.api_key)}",

@@ -114,6 +114,9 @@ class Desk:
         match self.store.append(batch):
             case Appended():
                 return Accepted(receipt=receipt, replayed=False)
+            case AlreadyReceived(first) if first == receipt:
+                # This very request, sent again below us after it had its effect.
+                return Accepted(receipt=receipt, replayed=False)
             case AlreadyReceived(first):
                 return _replay(first, once)
             case unexpected:

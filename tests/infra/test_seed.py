@@ -61,6 +61,7 @@ def test_the_items_are_what_the_engine_reads() -> None:
             "mode": "test",
             "fee_basis_points": 300,
             "fee_fixed_minor": {},
+            "provider": "simulator",
         },
         {"id": f"api_key#{digest}", "tenant_id": "tn_1", "mode": "test", "role": "admin"},
         {"id": "provider#simulator", "url": "http://here/sim"},

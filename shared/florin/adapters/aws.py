@@ -21,13 +21,10 @@ EVENT_SOURCE: Final = "florin"
 BUS_ENTRIES_MAX: Final = 10
 """What one PutEvents call takes."""
 
-CLIENT_CONFIG: Final = Config(
-    connect_timeout=2,
-    read_timeout=5,
-    retries={"mode": "standard", "total_max_attempts": 3},
-    # Our requests are built by one module each and tested; the check costs a tenth of a call.
-    parameter_validation=False,
-)
+TRIES_MAX: Final = 3
+READ_TIMEOUT_S: Final = 2.5
+"""With `TRIES_MAX` of them a call ends before the function that makes it: who waits for that
+function gets our answer and not the gateway's."""
 
 
 @cache
@@ -35,9 +32,16 @@ def _session() -> botocore.session.Session:
     return botocore.session.get_session()
 
 
-def client(service: str) -> Any:
+def client(service: str, tries_max: int = TRIES_MAX) -> Any:
     """A client for a service, by its botocore name."""
-    return _session().create_client(service, config=CLIENT_CONFIG)
+    config = Config(
+        connect_timeout=1,
+        read_timeout=READ_TIMEOUT_S,
+        retries={"mode": "standard", "total_max_attempts": tries_max},
+        # Our requests are built by one module each and tested; the check costs a tenth of a call.
+        parameter_validation=False,
+    )
+    return _session().create_client(service, config=config)
 
 
 def error_code(error: ClientError) -> str:

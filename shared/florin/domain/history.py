@@ -44,6 +44,11 @@ class Recorded:
     hash: str
 
     @property
+    def event_id(self) -> str:
+        """`evt_`, the ULID of the stream and the version: the same wherever the event is told."""
+        return f"evt_{self.stream.partition('_')[2]}_{self.version}"
+
+    @property
     def entry_id(self) -> str:
         """An entry is found by the event that carries it."""
         return f"{self.stream}:{self.version}"

@@ -1,0 +1,1 @@
+"""Counts payments by day, fed from the bus by a queue."""

@@ -1,0 +1,32 @@
+"""What the routes of the API work with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from florin.handle import Desk
+from florin.ports import Accounts, Clock, Config, EventStore, Ids, Sagas, Tenant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """The engine's ports, the pepper of the stack, and the API's document as JSON text."""
+
+    store: EventStore
+    accounts: Accounts
+    config: Config
+    sagas: Sagas
+    clock: Clock
+    ids: Ids
+    pepper: Callable[[], bytes]
+    document: Callable[[], str]
+
+    @property
+    def desk(self) -> Desk:
+        return Desk(store=self.store, clock=self.clock, ids=self.ids)
+
+    def tenant(self, tenant_id: str) -> Tenant:
+        """The tenant whose key opened the door, so there must be one."""
+        tenant = self.config.tenant(tenant_id)
+        if tenant is None:
+            raise LookupError("an API key names a tenant that is not configured")
+        return tenant

@@ -1,0 +1,25 @@
+"""The function behind the HTTP API. Its world is made while the sandbox starts."""
+
+from typing import Any
+
+from api.app import App
+from api.routes import handle
+from florin.adapters.clock import SystemClock, UlidIds
+from florin.edge import wiring
+from florin.edge.cache import CachedAccounts, CachedConfig
+from florin.edge.document import document
+
+APP = App(
+    store=wiring.dynamo(),
+    accounts=CachedAccounts(wiring.dynamo()),
+    config=CachedConfig(wiring.config()),
+    sagas=wiring.sagas(),
+    clock=SystemClock(),
+    ids=UlidIds(),
+    pepper=wiring.pepper,
+    document=document,
+)
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    return handle(event, APP)

@@ -1,0 +1,121 @@
+"""Payments: accepted in one transaction, and told of from their events."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from api.app import App
+from florin.domain.currencies import EXPONENTS
+from florin.domain.history import History
+from florin.domain.money import Money
+from florin.domain.payment import Initiate
+from florin.domain.refusals import Refusal
+from florin.edge import log
+from florin.edge.answers import fact_list, ledger_list, payment_accepted, payment_details
+from florin.edge.http import Answer, Request
+from florin.edge.ids import is_account_id, is_payment_id
+from florin.edge.once import once
+from florin.edge.requests import PaymentRequest, idempotency_key, read
+from florin.handle import Refused
+from florin.ports import Tenant
+
+
+def create(app: App, request: Request) -> Answer | Refused:
+    """POST /payments"""
+    key = idempotency_key(request)
+    if isinstance(key, Refused):
+        return key
+    asked = read(request, PaymentRequest)
+    if isinstance(asked, Refused):
+        return asked
+    refused = _refused(app, request.tenant_id, asked)
+    if refused is not None:
+        return refused
+
+    # After this point only a reused key is refused: the transaction accepts everything else.
+    tenant = app.tenant(request.tenant_id)
+    accepted = app.desk.initiate_payment(
+        _command(asked, tenant), once(request, key, asked, app.pepper())
+    )
+    if isinstance(accepted, Refused):
+        return accepted
+    payment_id = accepted.receipt.object_id
+    if not accepted.replayed:
+        _start(app, payment_id)
+    return Answer(
+        status=HTTPStatus.CREATED,
+        body=payment_accepted(asked, accepted.receipt),
+        replayed=accepted.replayed,
+        payment_id=payment_id,
+    )
+
+
+def _refused(app: App, tenant_id: str, asked: PaymentRequest) -> Refused | None:
+    """Why a well-formed payment cannot be taken, if so."""
+    if asked.currency not in EXPONENTS:
+        return Refused(refusal=Refusal.CURRENCY_UNKNOWN, params=("currency",))
+    if not is_account_id(asked.recipient):
+        return Refused(refusal=Refusal.ACCOUNT_NOT_FOUND, params=("recipient",))
+    recipient = app.accounts.profile(tenant_id, asked.recipient)
+    if recipient is None:
+        return Refused(refusal=Refusal.ACCOUNT_NOT_FOUND, params=("recipient",))
+    if recipient.currency != asked.currency:
+        return Refused(refusal=Refusal.CURRENCY_DIFFERS, params=("currency",))
+    return None
+
+
+def _command(asked: PaymentRequest, tenant: Tenant) -> Initiate:
+    return Initiate(
+        tenant_id=tenant.tenant_id,
+        amount=Money(asked.amount, asked.currency),
+        payment_method=asked.payment_method,
+        recipient=asked.recipient,
+        provider=tenant.provider,
+        fee_terms=tenant.fees.terms(asked.currency),
+        description=_or_none(asked.description),
+        customer=_or_none(asked.customer),
+        order_id=_or_none(asked.order_id),
+        metadata={} if asked.metadata is UNSET else asked.metadata,
+    )
+
+
+def _or_none(text: str | UnsetType) -> str | None:
+    return None if text is UNSET else text
+
+
+def _start(app: App, payment_id: str) -> None:
+    """Start the saga. The payment is accepted whether this succeeds or not: it can be resumed."""
+    try:
+        app.sagas.start(payment_id, 1)
+    except Exception as error:  # noqa: BLE001  # nothing that happens here undoes the acceptance
+        log.failure("saga not started", error, payment_id=payment_id)
+
+
+def show(app: App, request: Request) -> Answer | Refused:
+    """GET /payments/{payment_id}"""
+    return _told(app, request, payment_details)
+
+
+def events(app: App, request: Request) -> Answer | Refused:
+    """GET /payments/{payment_id}/events"""
+    return _told(app, request, fact_list)
+
+
+def ledger(app: App, request: Request) -> Answer | Refused:
+    """GET /payments/{payment_id}/ledger"""
+    return _told(app, request, ledger_list)
+
+
+def _told(
+    app: App, request: Request, tell: Callable[[History], msgspec.Struct]
+) -> Answer | Refused:
+    """What `tell` makes of a payment's events. Another tenant's payment is not there at all."""
+    payment_id = request.path.get("payment_id", "")
+    if not is_payment_id(payment_id):
+        return Refused(refusal=Refusal.PAYMENT_NOT_FOUND)
+    history = app.store.read(payment_id)
+    if not history.belongs_to(request.tenant_id):
+        return Refused(refusal=Refusal.PAYMENT_NOT_FOUND)
+    return Answer(body=tell(history), payment_id=payment_id)

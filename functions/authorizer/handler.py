@@ -1,0 +1,13 @@
+"""The function that API Gateway asks who is calling. Its world is made while the sandbox starts."""
+
+from typing import Any
+
+from authorizer.keys import Authorizer
+from florin.edge import wiring
+from florin.edge.cache import CachedConfig
+
+AUTHORIZER = Authorizer(config=CachedConfig(wiring.config()), pepper=wiring.pepper)
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    return AUTHORIZER.authorize(event)

@@ -1,0 +1,1 @@
+"""Reads the stream of events and keeps everything derived from them up to date."""

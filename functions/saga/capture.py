@@ -1,0 +1,6 @@
+"""Have the provider take what it holds."""
+
+from florin.domain.payment import Step
+from florin.edge.steps import step_handler
+
+handler = step_handler(Step.CAPTURE)

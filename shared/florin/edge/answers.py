@@ -1,0 +1,447 @@
+"""What clients are told: the shape of each answer, and how the facts become one.
+
+Amounts are integers of minor units beside their `currency`; times are UTC with milliseconds.
+The fields of a struct are written in its order, so equal answers are equal to the byte.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Final, get_args
+
+import msgspec
+from msgspec import Meta
+
+from florin.domain.account import AccountKind, AccountOpened
+from florin.domain.history import Event, History, Recorded
+from florin.domain.ledger import Side
+from florin.domain.money import Money
+from florin.domain.payment import (
+    Captured,
+    Failed,
+    Payment,
+    PaymentAuthorized,
+    PaymentCaptured,
+    PaymentFailed,
+    PaymentInitiated,
+    PaymentRiskAssessed,
+    PaymentVoided,
+    ProviderCallDeclined,
+    ProviderCallNotAttempted,
+    ProviderCallStarted,
+    ProviderCallUnanswered,
+    Reason,
+    Step,
+    owed,
+)
+from florin.domain.provider import Operation
+from florin.domain.status import SagaStatus, Status, saga_status_of, status_of
+from florin.edge.requests import AccountRequest, PaymentRequest
+from florin.ports import Profile, Receipt, Wallet
+from florin.saga import fold_history
+
+COMPLETES_WITHIN: Final = timedelta(seconds=30)
+"""What a client is told to expect of a payment; most take a second or two."""
+
+METHOD_UNKNOWN: Final = "card_****"
+"""A payment method before its provider has told what it is. The token itself is never shown."""
+
+Timestamp = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+
+
+def timestamp(moment: datetime) -> str:
+    """2026-11-21T12:00:00.000Z"""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z"
+
+
+class _Answer(msgspec.Struct, frozen=True, kw_only=True): ...
+
+
+# Payments.
+
+
+class PaymentAccepted(_Answer, frozen=True, kw_only=True):
+    """It will be taken. Follows from the request and its receipt alone, so a replay is equal."""
+
+    payment_id: str
+    status: Status
+    amount: int
+    currency: str
+    created_at: Timestamp
+    estimated_completion: Timestamp
+    next_action: dict[str, str] | None
+
+
+def payment_accepted(asked: PaymentRequest, receipt: Receipt) -> PaymentAccepted:
+    return PaymentAccepted(
+        payment_id=receipt.object_id,
+        status=Status.PROCESSING,
+        amount=asked.amount,
+        currency=asked.currency,
+        created_at=timestamp(receipt.recorded_at),
+        estimated_completion=timestamp(receipt.recorded_at + COMPLETES_WITHIN),
+        next_action=None,
+    )
+
+
+class Failure(_Answer, frozen=True, kw_only=True):
+    """Why a payment failed: our word, and the provider's."""
+
+    reason: Reason
+    code: str
+
+
+class Happening(_Answer, frozen=True, kw_only=True):
+    """An event, in short."""
+
+    type: str
+    timestamp: Timestamp
+
+
+class SagaProgress(_Answer, frozen=True, kw_only=True):
+    """How far the work on a payment is; `executions` are ARNs, the first one first."""
+
+    status: SagaStatus
+    current_step: Step | None
+    completed_steps: tuple[Step, ...]
+    executions: tuple[str, ...]
+
+
+class AttemptResult(StrEnum):
+    """What became of a call to a provider. Values go on the wire: add, never rename."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    DECLINED = "declined"
+    NOT_ATTEMPTED = "not_attempted"
+    UNKNOWN = "unknown"
+
+
+class Attempt(_Answer, frozen=True, kw_only=True):
+    """One call to a provider. A result of `pending` or `unknown` is not the last word."""
+
+    operation: Operation
+    attempt: int
+    provider: str
+    result: AttemptResult
+
+
+class PaymentDetails(_Answer, frozen=True, kw_only=True):
+    """Everything about a payment, from its events. `fees` and `net_amount` come with capture."""
+
+    payment_id: str
+    status: Status
+    amount: int
+    currency: str
+    recipient: str
+    payment_method: str
+    description: str | None
+    customer: str | None
+    order_id: str | None
+    metadata: dict[str, str]
+    created_at: Timestamp
+    completed_at: Timestamp | None
+    fees: int | None
+    net_amount: int | None
+    failure: Failure | None
+    events: tuple[Happening, ...]
+    saga: SagaProgress
+    attempts: tuple[Attempt, ...]
+
+
+def payment_details(history: History) -> PaymentDetails:
+    """The payment that a history tells of, which has at least its first event."""
+    first = history.events[0]
+    terms = first.event
+    assert isinstance(terms, PaymentInitiated), first.type
+    payment = fold_history(history)
+    captured = payment if isinstance(payment, Captured) else None
+    return PaymentDetails(
+        payment_id=first.stream,
+        status=status_of(payment),
+        amount=terms.amount.minor,
+        currency=terms.amount.currency,
+        recipient=terms.recipient,
+        payment_method=_masked_method(history),
+        description=terms.description,
+        customer=terms.customer,
+        order_id=terms.order_id,
+        metadata=dict(terms.metadata),
+        created_at=timestamp(first.recorded_at),
+        completed_at=_completed_at(history),
+        fees=captured.fee.minor if captured else None,
+        net_amount=captured.net.minor if captured else None,
+        failure=_failure(payment),
+        events=tuple(
+            Happening(type=recorded.type, timestamp=timestamp(recorded.recorded_at))
+            for recorded in history.events
+        ),
+        saga=_progress(history, payment),
+        attempts=_attempts(history, terms.provider),
+    )
+
+
+def _masked_method(history: History) -> str:
+    for recorded in history.events:
+        match recorded.event:
+            case PaymentAuthorized(method=method) if method is not None:
+                return method.masked
+    return METHOD_UNKNOWN
+
+
+def _completed_at(history: History) -> str | None:
+    for recorded in history.events:
+        if isinstance(recorded.event, PaymentCaptured | PaymentFailed):
+            return timestamp(recorded.recorded_at)
+    return None
+
+
+def _failure(payment: Payment) -> Failure | None:
+    match payment:
+        case Failed(reason=reason, code=code):
+            return Failure(reason=reason, code=code)
+        case _:
+            return None
+
+
+COMPLETES: Final[Mapping[type[Event], Step]] = {
+    PaymentRiskAssessed: Step.ASSESS_RISK,
+    PaymentAuthorized: Step.AUTHORIZE,
+    PaymentCaptured: Step.CAPTURE,
+    PaymentVoided: Step.VOID,
+    PaymentFailed: Step.FAILED,
+}
+"""The fact that completes each step of the saga."""
+assert set(COMPLETES.values()) == set(Step), "every step is completed by a fact"
+
+
+def _progress(history: History, payment: Payment) -> SagaProgress:
+    executions = (recorded.execution for recorded in history.events)
+    return SagaProgress(
+        status=saga_status_of(payment),
+        current_step=owed(payment),
+        completed_steps=tuple(
+            COMPLETES[type(recorded.event)]
+            for recorded in history.events
+            if type(recorded.event) in COMPLETES
+        ),
+        executions=tuple(dict.fromkeys(arn for arn in executions if arn is not None)),
+    )
+
+
+RESULTS: Final[Mapping[type[Event], AttemptResult]] = {
+    PaymentAuthorized: AttemptResult.APPROVED,
+    PaymentCaptured: AttemptResult.APPROVED,
+    PaymentVoided: AttemptResult.APPROVED,
+    ProviderCallDeclined: AttemptResult.DECLINED,
+    ProviderCallNotAttempted: AttemptResult.NOT_ATTEMPTED,
+    ProviderCallUnanswered: AttemptResult.UNKNOWN,
+}
+"""What each fact says of the call that was open before it."""
+
+
+def _attempts(history: History, provider: str) -> tuple[Attempt, ...]:
+    """The calls in their order, each with the last that was said of it: one is open at a time."""
+    attempts: list[Attempt] = []
+    for recorded in history.events:
+        event = recorded.event
+        if isinstance(event, ProviderCallStarted):
+            attempts.append(
+                Attempt(
+                    operation=event.operation,
+                    attempt=event.attempt,
+                    provider=provider,
+                    result=AttemptResult.PENDING,
+                )
+            )
+        elif type(event) in RESULTS:
+            attempts[-1] = msgspec.structs.replace(attempts[-1], result=RESULTS[type(event)])
+    return tuple(attempts)
+
+
+# Facts.
+
+
+class Fact(_Answer, frozen=True, kw_only=True):
+    """An event of a payment. `hash` covers the event as it is stored and the hash before it."""
+
+    event_id: str
+    type: str
+    version: int
+    recorded_at: Timestamp
+    data: dict[str, Any]
+    hash: str
+
+
+class FactList(_Answer, frozen=True, kw_only=True):
+    data: tuple[Fact, ...]
+    has_more: bool
+
+
+def fact_list(history: History) -> FactList:
+    """The facts of a stream, oldest first: the order in which their hashes are chained."""
+    return FactList(
+        data=tuple(
+            Fact(
+                event_id=recorded.event_id,
+                type=recorded.type,
+                version=recorded.version,
+                recorded_at=timestamp(recorded.recorded_at),
+                data=dict(_public(recorded.event)),
+                hash=recorded.hash,
+            )
+            for recorded in history.events
+        ),
+        has_more=False,
+    )
+
+
+PUBLIC_TYPES: Final = frozenset(
+    {
+        "payment.initiated",
+        "payment.authorized",
+        "payment.captured",
+        "payment.voided",
+        "payment.failed",
+        "account.opened",
+    }
+)
+"""The facts that others are told of: what happened to the money, not how the engine worked."""
+
+PUBLIC_FIELDS: Final[Mapping[type[Event], tuple[str, ...]]] = {
+    PaymentInitiated: (
+        *("amount", "recipient", "provider", "fee_terms"),
+        *("description", "customer", "order_id", "metadata"),
+    ),
+    PaymentRiskAssessed: ("decision", "assessor"),
+    ProviderCallStarted: ("operation", "operation_id", "attempt", "reference"),
+    ProviderCallUnanswered: ("operation", "attempt", "reason"),
+    ProviderCallNotAttempted: ("operation", "attempt", "reason"),
+    ProviderCallDeclined: ("operation", "attempt", "code", "hardness"),
+    PaymentAuthorized: ("amount", "provider_reference", "method"),
+    PaymentCaptured: ("amount", "fee", "operation_id"),
+    PaymentVoided: ("amount",),
+    PaymentFailed: ("reason", "code"),
+    AccountOpened: ("currency", "kind"),
+}
+"""What anybody may know who may see an event. A field is private until it is named here."""
+assert set(PUBLIC_FIELDS) == set(get_args(Event)), "every event says what is public of it"
+
+
+def public_data(recorded: Recorded) -> Mapping[str, object]:
+    """The public fields of an event as plain JSON values, amounts in minor units and flat."""
+    return dict(_public(recorded.event))
+
+
+def _public(event: Event) -> Iterator[tuple[str, object]]:
+    for name in PUBLIC_FIELDS[type(event)]:
+        value = getattr(event, name)
+        if isinstance(value, Money):
+            yield name, value.minor
+            yield "currency", value.currency
+        else:
+            yield name, msgspec.to_builtins(value)
+
+
+# The ledger.
+
+
+class LedgerLine(_Answer, frozen=True, kw_only=True):
+    """What an entry does to one account on one side. Lines of one entry sum to zero."""
+
+    entry_id: str
+    entry_type: Side
+    account: str
+    amount: int
+    currency: str
+    created_at: Timestamp
+
+
+class LedgerList(_Answer, frozen=True, kw_only=True):
+    data: tuple[LedgerLine, ...]
+    has_more: bool
+
+
+def ledger_list(history: History) -> LedgerList:
+    """The entries that the facts of a stream carry, oldest first, debits before credits."""
+    return LedgerList(
+        data=tuple(
+            LedgerLine(
+                entry_id=recorded.entry_id,
+                entry_type=leg.side,
+                account=leg.account,
+                amount=leg.amount.minor,
+                currency=leg.amount.currency,
+                created_at=timestamp(recorded.recorded_at),
+            )
+            for recorded in history.events
+            if recorded.entry is not None
+            for leg in recorded.entry.legs()
+        ),
+        has_more=False,
+    )
+
+
+# Accounts and wallets.
+
+
+class AccountCreated(_Answer, frozen=True, kw_only=True):
+    """Follows from the request and its receipt alone, so a replay is equal."""
+
+    account_id: str
+    currency: str
+    kind: AccountKind
+    created_at: Timestamp
+
+
+def account_created(asked: AccountRequest, receipt: Receipt) -> AccountCreated:
+    return AccountCreated(
+        account_id=receipt.object_id,
+        currency=asked.currency,
+        kind=asked.kind,
+        created_at=timestamp(receipt.recorded_at),
+    )
+
+
+class AccountState(StrEnum):
+    """Whether an account takes money. Values go on the wire: add, never rename."""
+
+    OPEN = "open"
+
+
+class AccountDetails(_Answer, frozen=True, kw_only=True):
+    account_id: str
+    currency: str
+    kind: AccountKind
+    created_at: Timestamp
+    state: AccountState
+
+
+def account_details(profile: Profile) -> AccountDetails:
+    return AccountDetails(
+        account_id=profile.account_id,
+        currency=profile.currency,
+        kind=profile.kind,
+        created_at=timestamp(profile.opened_at),
+        state=AccountState.OPEN,
+    )
+
+
+class WalletBalances(_Answer, frozen=True, kw_only=True):
+    """What the holder of an account has: `balance` is `available` and `held` together."""
+
+    account_id: str
+    currency: str
+    available: int
+    held: int
+    balance: int
+
+
+def wallet_balances(wallet: Wallet) -> WalletBalances:
+    return WalletBalances(
+        account_id=wallet.account_id,
+        currency=wallet.currency,
+        available=wallet.available_minor,
+        held=wallet.held_minor,
+        balance=wallet.balance_minor,
+    )

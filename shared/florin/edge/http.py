@@ -1,0 +1,182 @@
+"""The HTTP face of the engine: requests as API Gateway hands them over, answers as it wants them.
+
+A refusal becomes an answer in one place, by one table that is complete by assertion.
+"""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+
+from florin.domain.refusals import Refusal
+from florin.edge.headers import headers_of
+from florin.handle import Refused
+
+STATUS: Final[Mapping[Refusal, HTTPStatus]] = {
+    Refusal.BODY_MALFORMED: HTTPStatus.BAD_REQUEST,
+    Refusal.BODY_TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    Refusal.PARAMETER_INVALID: HTTPStatus.BAD_REQUEST,
+    Refusal.PARAMETER_MISSING: HTTPStatus.BAD_REQUEST,
+    Refusal.PARAMETER_UNKNOWN: HTTPStatus.BAD_REQUEST,
+    Refusal.REQUEST_INVALID: HTTPStatus.BAD_REQUEST,
+    Refusal.ROUTE_NOT_FOUND: HTTPStatus.NOT_FOUND,
+    Refusal.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
+    Refusal.FORBIDDEN: HTTPStatus.FORBIDDEN,
+    Refusal.RATE_LIMITED: HTTPStatus.TOO_MANY_REQUESTS,
+    Refusal.IDEMPOTENCY_KEY_MISSING: HTTPStatus.BAD_REQUEST,
+    Refusal.IDEMPOTENCY_KEY_INVALID: HTTPStatus.BAD_REQUEST,
+    Refusal.IDEMPOTENCY_KEY_REUSED: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Refusal.CURRENCY_UNKNOWN: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Refusal.CURRENCY_DIFFERS: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Refusal.ACCOUNT_NOT_FOUND: HTTPStatus.NOT_FOUND,
+    Refusal.PAYMENT_NOT_FOUND: HTTPStatus.NOT_FOUND,
+    Refusal.ACCOUNT_EXISTS: HTTPStatus.CONFLICT,
+    Refusal.PAYMENT_EXISTS: HTTPStatus.CONFLICT,
+    Refusal.PAYMENT_NOT_UNDONE: HTTPStatus.CONFLICT,
+    Refusal.PROVIDER_ANSWER_PENDING: HTTPStatus.CONFLICT,
+    Refusal.ATTEMPTS_EXHAUSTED: HTTPStatus.CONFLICT,
+    Refusal.NO_CALL_OWED: HTTPStatus.CONFLICT,
+    Refusal.CONTENTION: HTTPStatus.SERVICE_UNAVAILABLE,
+    Refusal.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+assert STATUS.keys() == set(Refusal), "every refusal has a status"
+
+
+class ErrorType(StrEnum):
+    """What kind of thing went wrong: all that a client needs that does not know the codes."""
+
+    INVALID_REQUEST = "invalid_request"
+    AUTHENTICATION = "authentication"
+    NOT_FOUND = "not_found"
+    CONFLICT = "conflict"
+    RULE = "rule"
+    RATE_LIMITED = "rate_limited"
+    INTERNAL = "internal"
+
+
+ERROR_TYPES: Final[Mapping[HTTPStatus, ErrorType]] = {
+    HTTPStatus.BAD_REQUEST: ErrorType.INVALID_REQUEST,
+    HTTPStatus.UNAUTHORIZED: ErrorType.AUTHENTICATION,
+    HTTPStatus.FORBIDDEN: ErrorType.AUTHENTICATION,
+    HTTPStatus.NOT_FOUND: ErrorType.NOT_FOUND,
+    HTTPStatus.CONFLICT: ErrorType.CONFLICT,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ErrorType.INVALID_REQUEST,
+    HTTPStatus.UNPROCESSABLE_ENTITY: ErrorType.RULE,
+    HTTPStatus.TOO_MANY_REQUESTS: ErrorType.RATE_LIMITED,
+    HTTPStatus.INTERNAL_SERVER_ERROR: ErrorType.INTERNAL,
+    HTTPStatus.SERVICE_UNAVAILABLE: ErrorType.INTERNAL,
+}
+assert ERROR_TYPES.keys() == set(STATUS.values()), "every status has a type of error"
+
+RETRY_AFTER_S: Final[Mapping[HTTPStatus, int]] = {
+    HTTPStatus.TOO_MANY_REQUESTS: 1,
+    HTTPStatus.SERVICE_UNAVAILABLE: 1,
+}
+"""When to come again, for the statuses that say so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A request as API Gateway's proxy event tells of it.
+
+    `route` is the method and the path as the API's document spells it, `POST /payments`; values
+    of path parameters are in `path`. Header names are in lower case, each with all its values.
+    `tenant_id` is empty where the authorizer was not asked.
+    """
+
+    route: str
+    request_id: str
+    tenant_id: str
+    path: Mapping[str, str] = field(default_factory=dict)
+    query: frozenset[str] = frozenset()
+    headers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    text: str | None = None
+    is_base64: bool = False
+
+    @classmethod
+    def of(cls, event: Mapping[str, Any]) -> "Request":
+        context = event.get("requestContext") or {}
+        return cls(
+            route=f"{event.get('httpMethod')} {event.get('resource')}",
+            request_id=context.get("requestId") or "",
+            tenant_id=(context.get("authorizer") or {}).get("tenant_id") or "",
+            path=event.get("pathParameters") or {},
+            query=frozenset(event.get("queryStringParameters") or ()),
+            headers=headers_of(event),
+            text=event.get("body"),
+            is_base64=bool(event.get("isBase64Encoded")),
+        )
+
+    def body(self) -> bytes | None:
+        """The bytes that the client sent, or `None` when they cannot have been text."""
+        text = self.text or ""
+        try:
+            return base64.b64decode(text, validate=True) if self.is_base64 else text.encode()
+        except ValueError:
+            return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a route answers. `body` is a struct, or text that is JSON already.
+
+    `replayed` says that an earlier request had the effect; `payment_id` is the payment that the
+    answer is about, for the log.
+    """
+
+    body: msgspec.Struct | str
+    status: HTTPStatus = HTTPStatus.OK
+    replayed: bool = False
+    payment_id: str | None = None
+
+
+class ErrorDetails(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a request was refused."""
+
+    type: ErrorType
+    code: Refusal
+    message: str
+    param: str | None
+    transient: bool
+    request_id: str
+
+
+class Error(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of every answer that is not a success."""
+
+    error: ErrorDetails
+
+
+def refusal_answer(refused: Refused, request_id: str) -> Answer:
+    """A refusal as HTTP tells it."""
+    refusal = refused.refusal
+    status = STATUS[refusal]
+    details = ErrorDetails(
+        type=ERROR_TYPES[status],
+        code=refusal,
+        message=refusal.sentence,
+        param=",".join(refused.params) or None,
+        transient=refusal.transient,
+        request_id=request_id,
+    )
+    return Answer(body=Error(error=details), status=status)
+
+
+def response(answer: Answer, request_id: str) -> dict[str, Any]:
+    """An answer in the form that API Gateway's proxy integration wants."""
+    headers = {"Content-Type": "application/json", "X-Request-Id": request_id}
+    if answer.replayed:
+        headers["Idempotent-Replayed"] = "true"
+    if answer.status in RETRY_AFTER_S:
+        headers["Retry-After"] = str(RETRY_AFTER_S[answer.status])
+    body = answer.body
+    return {
+        "statusCode": int(answer.status),
+        "headers": headers,
+        "body": body if isinstance(body, str) else msgspec.json.encode(body).decode(),
+        "isBase64Encoded": False,
+    }

@@ -1,0 +1,16 @@
+"""Which ids we gave: the shape of an id is checked before anything is asked about it."""
+
+import re
+from typing import Final
+
+_ULID: Final = "[0-9A-HJKMNP-TV-Z]{26}"
+_PAYMENT: Final = re.compile(f"pay_{_ULID}")
+_ACCOUNT: Final = re.compile(f"acct_{_ULID}")
+
+
+def is_payment_id(text: str) -> bool:
+    return _PAYMENT.fullmatch(text) is not None
+
+
+def is_account_id(text: str) -> bool:
+    return _ACCOUNT.fullmatch(text) is not None

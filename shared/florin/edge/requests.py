@@ -1,0 +1,198 @@
+"""What clients send: the shape of each body, and how a request becomes one or is refused.
+
+A body is read in the order in which its errors are told: the text, unknown fields, missing
+fields, values. JSON is taken strictly: what two parsers could read in two ways is malformed.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Final, NoReturn, TypeVar
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from florin.domain.account import AccountKind
+from florin.domain.money import AMOUNT_MINOR_MAX
+from florin.domain.refusals import Refusal
+from florin.edge.http import Request
+from florin.handle import Refused
+
+BODY_BYTES_MAX: Final = 256 * 1024
+"""More than the largest valid body, were every character of it escaped."""
+NESTING_MAX: Final = 16
+DIGITS_MAX: Final = 1_000
+NAME_SHOWN_MAX: Final = 64
+"""Of a field that does not exist, no more than this is repeated."""
+
+Body = TypeVar("Body", bound="RequestBody")
+
+# `\Z` is Python's end of a text; its `$` also matches before a last newline.
+Token = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9_.+/=-]+\Z")]
+Reference = Annotated[str, Meta(min_length=1, max_length=255)]
+MetadataKey = Annotated[str, Meta(min_length=1, max_length=40)]
+MetadataValue = Annotated[str, Meta(max_length=500)]
+
+
+class RequestBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of a request. A field that may be absent is `UNSET` when it is; none is null."""
+
+
+class PaymentRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /payments. `amount` is in minor units of `currency`."""
+
+    amount: Annotated[int, Meta(ge=1, le=AMOUNT_MINOR_MAX)]
+    currency: str
+    payment_method: Token
+    recipient: str
+    description: Annotated[str, Meta(max_length=500)] | UnsetType = UNSET
+    customer: Reference | UnsetType = UNSET
+    order_id: Reference | UnsetType = UNSET
+    metadata: Annotated[dict[MetadataKey, MetadataValue], Meta(max_length=20)] | UnsetType = UNSET
+
+
+class AccountRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /accounts."""
+
+    currency: str
+    kind: AccountKind
+
+
+_KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
+
+
+def idempotency_key(request: Request) -> str | Refused:
+    """The request's one Idempotency-Key."""
+    match request.headers.get("idempotency-key", ()):
+        case ():
+            return Refused(refusal=Refusal.IDEMPOTENCY_KEY_MISSING)
+        case (key,) if _KEY.fullmatch(key):
+            return key
+        case _:
+            return Refused(refusal=Refusal.IDEMPOTENCY_KEY_INVALID)
+
+
+def read(request: Request, shape: type[Body]) -> Body | Refused:
+    """The request's body in its shape, or the first kind of error with all fields that have it."""
+    body = request.body()
+    if body is None:
+        return Refused(refusal=Refusal.BODY_MALFORMED)
+    if len(body) > BODY_BYTES_MAX:
+        return Refused(refusal=Refusal.BODY_TOO_LARGE)
+    try:
+        given = parse(body)
+    except MalformedError:
+        return Refused(refusal=Refusal.BODY_MALFORMED)
+
+    names = {field.name: field for field in msgspec.structs.fields(shape)}
+    unknown = [_shown(name) for name in given if name not in names]
+    if unknown:
+        return Refused(refusal=Refusal.PARAMETER_UNKNOWN, params=tuple(unknown))
+    missing = [name for name, field in names.items() if field.required and name not in given]
+    if missing:
+        return Refused(refusal=Refusal.PARAMETER_MISSING, params=tuple(missing))
+    try:
+        return msgspec.convert(given, shape)
+    except msgspec.ValidationError:
+        invalid = [path for name in given for path in _invalid(name, given[name], names[name].type)]
+        return Refused(refusal=Refusal.PARAMETER_INVALID, params=tuple(invalid))
+
+
+def _invalid(path: str, value: object, wanted: Any) -> Iterator[str]:
+    """The paths at and below `path` whose values are not as wanted."""
+    if _fits(value, wanted):
+        return
+    entries = value if isinstance(value, dict) and _fits({}, wanted) else {}
+    wrong = [key for key, entry in entries.items() if not _fits({key: entry}, wanted)]
+    yield from [f"{path}.{_shown(key)}" for key in wrong] or [path]
+
+
+def _fits(value: object, wanted: Any) -> bool:
+    try:
+        msgspec.convert(value, wanted)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _shown(name: str) -> str:
+    return name if len(name) <= NAME_SHOWN_MAX else f"{name[:NAME_SHOWN_MAX]}…"
+
+
+# JSON, strictly.
+
+
+class MalformedError(ValueError):
+    """The text is no JSON object, or one that could be understood in more than one way."""
+
+
+def parse(body: bytes) -> dict[str, Any]:
+    """The JSON object in a body.
+
+    Raises:
+        MalformedError: no UTF-8, no JSON, no object; a name twice, a number that JSON does not
+            have, half of a surrogate pair; deeper than 16 levels, or a number of 1000 digits.
+    """
+    try:
+        value = _DECODER.decode(body.decode())
+    except (ValueError, RecursionError) as error:
+        raise MalformedError("no JSON") from error
+    if not isinstance(value, dict):
+        raise MalformedError("no object")
+    _check(value)
+    return value
+
+
+def _check(value: object) -> None:
+    """Refuse what JSON's grammar allows and we do not, without recursion."""
+    level: list[object] = [value]
+    for _ in range(NESTING_MAX):
+        level = [inner for outer in level for inner in _checked(outer)]
+        if not level:
+            return
+    raise MalformedError("nested too deeply")
+
+
+def _checked(value: object) -> Sequence[object]:
+    """What is directly inside a value that is itself in order."""
+    match value:
+        case str():
+            if not _is_unicode(value):
+                raise MalformedError("half of a surrogate pair")
+            return ()
+        case dict():
+            return [*value.keys(), *value.values()]
+        case list():
+            return value
+        case _:
+            return ()
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise MalformedError("a name twice")
+    return value
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > DIGITS_MAX:
+        raise MalformedError("too many digits")
+    return int(digits)
+
+
+def _constant(name: str) -> NoReturn:
+    raise MalformedError(f"{name} is not JSON")
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_integer, parse_constant=_constant
+)

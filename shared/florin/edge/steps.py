@@ -1,0 +1,37 @@
+"""The Lambda handler of a step of the saga: ids in, outcome out."""
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from florin.adapters.clock import SystemClock
+from florin.adapters.risk import PassingRisk
+from florin.domain.payment import Step
+from florin.edge import log, wiring
+from florin.edge.providers import provider
+from florin.saga import Saga
+
+Handler = Callable[[dict[str, Any], object], dict[str, str]]
+
+
+def step_handler(step: Step) -> Handler:
+    """The handler for one state of the state machine.
+
+    It takes `{"payment_id", "execution"}` and answers `{"outcome"}`, the outcome of the state
+    that the payment is in afterwards. It raises only for what nobody expected.
+    """
+    saga = Saga(
+        store=wiring.dynamo(),
+        clock=SystemClock(),
+        risk=PassingRisk(),
+        provider=provider,
+        new_owner=lambda: uuid.uuid4().hex,
+    )
+
+    def handler(event: dict[str, Any], context: object) -> dict[str, str]:
+        payment_id, execution = event["payment_id"], event["execution"]
+        outcome = saga.run(step, payment_id, execution)
+        log.line("step", step=step, payment_id=payment_id, execution=execution, outcome=outcome)
+        return {"outcome": outcome}
+
+    return handler

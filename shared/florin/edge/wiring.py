@@ -1,0 +1,68 @@
+"""The engine's ports on AWS, as a function's environment variables name them.
+
+Each is made once for the life of a function's sandbox, when it is first asked for.
+"""
+
+import os
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from florin.adapters import aws
+from florin.adapters.dynamodb_config import DynamoConfig
+
+if TYPE_CHECKING:
+    from florin.adapters.dynamodb import Dynamo
+
+
+def setting(name: str) -> str:
+    """The environment variable `name`, which the template sets. Raises KeyError if it does not."""
+    return os.environ[name]
+
+
+@cache
+def _client(service: str) -> Any:
+    return aws.client(service)
+
+
+@cache
+def dynamo() -> "Dynamo":
+    """Event store, accounts and books."""
+    # Not at the top: the authorizer has no events, and starts sooner without their codec.
+    from florin.adapters.dynamodb import Dynamo, Tables  # noqa: PLC0415
+
+    tables = Tables(
+        events=setting("EVENTS_TABLE"),
+        idempotency=setting("IDEMPOTENCY_TABLE"),
+        accounts=setting("ACCOUNTS_TABLE"),
+        views=setting("VIEWS_TABLE"),
+    )
+    return Dynamo(_client("dynamodb"), tables)
+
+
+@cache
+def config() -> DynamoConfig:
+    return DynamoConfig(_client("dynamodb"), setting("CONFIG_TABLE"))
+
+
+@cache
+def pepper() -> bytes:
+    """What keys the hashes of API keys and of requests' fields."""
+    return aws.secret(_client("secretsmanager"), setting("PEPPER_SECRET_ID")).encode()
+
+
+@cache
+def sagas() -> aws.StepFunctionsSagas:
+    # One try: the payment is accepted by then, and its client waits for the answer.
+    states = aws.client("stepfunctions", tries_max=1)
+    return aws.StepFunctionsSagas(states, setting("STATE_MACHINE_ARN"))
+
+
+@cache
+def bus() -> aws.EventBridgeBus:
+    return aws.EventBridgeBus(_client("events"), setting("BUS_NAME"))
+
+
+@cache
+def parking() -> aws.SqsParking:
+    """Where the function's hop puts what it cannot work on."""
+    return aws.SqsParking(_client("sqs"), setting("PARKED_QUEUE_URL"))

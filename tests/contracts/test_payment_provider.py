@@ -1,0 +1,124 @@
+"""What a payment provider promises the saga, under threads and with books to prove it."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from simulator.handler import Simulator
+
+from florin.adapters.simulator import SimulatorProvider
+from florin.domain.payment import Call as ProviderCall
+from florin.domain.payment import PaymentAuthorized, PaymentInitiated
+from florin.domain.provider import Approved, Declined, Operation, ProviderAnswer, Unknown
+from florin.ports import PaymentProvider, ProviderRoute
+from tests.support.examples import NOON, TEN, TENANT, THREE_PERCENT
+from tests.support.simulator import SECRET, charges, make_simulator, serving
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+AT_ONCE = 8
+TERMS = PaymentInitiated(
+    tenant_id=TENANT,
+    amount=TEN,
+    payment_method="tok_visa",
+    recipient="acct_silk",
+    provider="simulator",
+    fee_terms=THREE_PERCENT,
+    description=None,
+    customer=None,
+    order_id=None,
+    metadata={},
+)
+
+
+@pytest.fixture
+def simulator(local_dynamodb: "DynamoDBClient") -> Simulator:
+    return make_simulator(local_dynamodb)
+
+
+@pytest.fixture
+def provider(simulator: Simulator) -> Iterator[PaymentProvider]:
+    with serving(simulator) as url:
+        yield SimulatorProvider(ProviderRoute(name="simulator", url=url), SECRET)
+
+
+def call(operation: Operation, attempt: int = 1) -> ProviderCall:
+    return ProviderCall(
+        operation=operation,
+        operation_id=f"pay_1:{operation}",
+        attempt=attempt,
+        reference=f"pay_1:{operation}",
+        owner="weaver",
+        deadline=NOON,
+    )
+
+
+def at_once(asks: list[Callable[[], ProviderAnswer]]) -> list[ProviderAnswer]:
+    with ThreadPoolExecutor(len(asks)) as pool:
+        return [future.result() for future in [pool.submit(ask) for ask in asks]]
+
+
+def held(provider: PaymentProvider) -> PaymentAuthorized:
+    answer = provider.authorize(call(Operation.AUTHORIZATION), TERMS)
+    assert isinstance(answer, Approved), answer
+    return PaymentAuthorized(
+        amount=TEN, provider_reference=answer.provider_reference, method=answer.method
+    )
+
+
+def states(simulator: Simulator) -> list[tuple[Any, Any]]:
+    return [(charge["state"], charge["captured"]) for charge in charges(simulator, "pay_1")]
+
+
+def test_one_attempt_many_times_at_once_is_one_charge(
+    simulator: Simulator, provider: PaymentProvider
+) -> None:
+    made = call(Operation.AUTHORIZATION)
+    answers = at_once([lambda: provider.authorize(made, TERMS)] * AT_ONCE)
+    assert len(charges(simulator, "pay_1")) == 1
+    assert {type(answer) for answer in answers} <= {Approved, Unknown}
+    approved = {answer for answer in answers if isinstance(answer, Approved)}
+    assert approved == {provider.look_up(made)}
+
+
+def test_many_attempts_at_once_capture_once(
+    simulator: Simulator, provider: PaymentProvider
+) -> None:
+    authorization = held(provider)
+    calls = [call(Operation.CAPTURE, attempt) for attempt in range(1, AT_ONCE + 1)]
+    answers = at_once(
+        [lambda made=made: provider.capture(made, authorization, TEN) for made in calls]  # type: ignore[misc]  # a lambda's default has no annotation
+    )
+    assert [type(answer) for answer in answers].count(Approved) == 1
+    assert {type(answer) for answer in answers} == {Approved, Unknown}
+    assert states(simulator) == [("captured", 1_000)]
+    (approved,) = (answer for answer in answers if isinstance(answer, Approved))
+    assert {provider.look_up(made) for made in calls} == {approved}
+
+
+def test_a_capture_and_a_void_at_once_are_one_of_the_two(
+    simulator: Simulator, provider: PaymentProvider
+) -> None:
+    authorization = held(provider)
+    captured, voided = at_once(
+        [
+            lambda: provider.capture(call(Operation.CAPTURE), authorization, TEN),
+            lambda: provider.void(call(Operation.VOID), authorization),
+        ]
+    )
+    assert [type(captured), type(voided)].count(Approved) == 1
+    assert [type(captured), type(voided)].count(Declined) == 1
+    won = "captured" if isinstance(captured, Approved) else "voided"
+    assert states(simulator) == [(won, 1_000 if won == "captured" else 0)]
+
+
+@pytest.mark.parametrize("token", ["tok_visa", "tok_declined"])
+def test_what_was_answered_is_found_and_nothing_else(provider: PaymentProvider, token: str) -> None:
+    made = call(Operation.AUTHORIZATION)
+    assert provider.look_up(made) is None
+    answer = provider.authorize(made, replace(TERMS, payment_method=token))
+    assert provider.look_up(made) == answer
+    assert provider.look_up(call(Operation.CAPTURE)) is None

@@ -1,0 +1,212 @@
+"""One card payment over HTTP, on the deployed template."""
+
+import json
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from florin.adapters.clock import SystemClock, UlidIds
+from florin.adapters.dynamodb import Dynamo, Tables
+from florin.handle import Accepted, Desk
+from infra.client import Client, Json
+from infra.local import Stack
+from infra.simulator_books import simulator_books
+from tests.support.examples import initiate, once
+
+NET, FEE = 970, 30
+
+
+@pytest.fixture
+def client(stack: Stack) -> Client:
+    return Client.of(stack)
+
+
+def dynamo(stack: Stack) -> Dynamo:
+    tables = Tables(
+        events=stack.tables["events"],
+        idempotency=stack.tables["idempotency"],
+        accounts=stack.tables["accounts"],
+        views=stack.tables["views"],
+    )
+    return Dynamo(stack.client("dynamodb"), tables)
+
+
+def pay(client: Client, recipient: str, token: str, amount: int = 1_000) -> Json:
+    created = client.created(
+        "/payments",
+        {"amount": amount, "currency": "EUR", "payment_method": token, "recipient": recipient},
+    )
+    return client.ended(created["payment_id"])
+
+
+def ledger(client: Client, payment_id: str) -> list[Json]:
+    entries: list[Json] = client.get(f"/payments/{payment_id}/ledger").body["data"]
+    return entries
+
+
+def test_tok_visa_succeeds_and_the_books_balance(stack: Stack, client: Client) -> None:
+    seller = client.seller()
+    payment = pay(client, seller, "tok_visa")
+    assert payment["status"] == "succeeded"
+    assert (payment["fees"], payment["net_amount"]) == (FEE, NET)
+    assert payment["saga"]["completed_steps"] == ["AssessRisk", "Authorize", "Capture"]
+    assert payment["saga"]["status"] == "completed"
+    assert len(payment["saga"]["executions"]) == 1
+    assert payment["payment_method"] == "card_****4242"
+    entries = ledger(client, payment["payment_id"])
+    assert {(entry["entry_type"], entry["account"], entry["amount"]) for entry in entries} == {
+        ("DEBIT", "provider:simulator:receivable", 1_000),
+        ("CREDIT", f"wallet:{seller}", NET),
+        ("CREDIT", "platform:fees", FEE),
+    }
+    wallet = client.wallet_with(seller, NET)
+    assert (wallet["available"], wallet["held"], wallet["balance"]) == (NET, 0, NET)
+    books = simulator_books(stack, payment["payment_id"])
+    assert (books.authorized, books.captured, books.voided) == (1, 1, 0)
+
+
+def test_tok_declined_fails_and_leaves_nothing(stack: Stack, client: Client) -> None:
+    seller = client.seller()
+    payment = pay(client, seller, "tok_declined")
+    assert payment["status"] == "failed"
+    assert payment["failure"] == {"reason": "declined", "code": "card_declined"}
+    assert ledger(client, payment["payment_id"]) == []
+    assert client.get(f"/wallets/{seller}").body["balance"] == 0
+    books = simulator_books(stack, payment["payment_id"])
+    assert (books.authorized, books.captured, books.voided) == (0, 0, 0)
+
+
+def test_a_capture_that_fails_is_voided(stack: Stack, client: Client) -> None:
+    payment = pay(client, client.seller(), "tok_capture_fails")
+    assert payment["status"] == "failed"
+    assert payment["failure"]["reason"] == "capture_declined"
+    assert payment["saga"]["completed_steps"] == ["AssessRisk", "Authorize", "Void", "Failed"]
+    books = simulator_books(stack, payment["payment_id"])
+    assert (books.authorized, books.captured, books.voided) == (1, 0, 1)
+    assert ledger(client, payment["payment_id"]) == []
+
+
+def test_the_same_request_again_is_answered_from_the_first(client: Client) -> None:
+    seller, key = client.seller(), uuid.uuid4().hex
+    body = {"amount": 5, "currency": "EUR", "payment_method": "tok_visa", "recipient": seller}
+    first, again = client.post("/payments", body, key), client.post("/payments", body, key)
+    assert (first.status, again.status) == (201, 201)
+    assert first.raw == again.raw
+    assert "idempotent-replayed" not in first.headers
+    assert again.headers["idempotent-replayed"] == "true"
+    other = client.post("/payments", body | {"amount": 6}, key)
+    assert (other.status, other.body["error"]["code"]) == (422, "idempotency_key_reused")
+    assert other.body["error"]["param"] == "amount"
+
+
+def test_one_key_in_parallel_is_one_payment(client: Client) -> None:
+    seller, key = client.seller(), uuid.uuid4().hex
+    body = {"amount": 1_000, "currency": "EUR", "payment_method": "tok_visa", "recipient": seller}
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: client.post("/payments", body, key), range(8)))
+    assert {answer.status for answer in answers} == {201}
+    assert len({answer.raw for answer in answers}) == 1
+    client.ended(answers[0].body["payment_id"])
+    assert client.wallet_with(seller, NET)["balance"] == NET
+
+
+@pytest.mark.parametrize("machine", ["standard", "express"])
+def test_two_executions_at_once_charge_once(stack: Stack, client: Client, machine: str) -> None:
+    """The payment is accepted but not started, as after a crash; then two start at once."""
+    seller = client.seller()
+    tenant_id = stack.tenants[0].tenant_id
+    command = replace(initiate(recipient=seller, tenant_id=tenant_id), provider="simulator")
+    desk = Desk(store=dynamo(stack), clock=SystemClock(), ids=UlidIds())
+    for round_number in range(3):
+        accepted = desk.initiate_payment(command, once(uuid.uuid4().hex, tenant_id))
+        assert isinstance(accepted, Accepted)
+        payment_id = accepted.receipt.object_id
+        executions = run_at_once(stack, machine, payment_id, count=2)
+        payment = client.ended(payment_id)
+        assert payment["status"] == "succeeded", payment
+        books = simulator_books(stack, payment_id)
+        assert (books.authorized, books.captured, books.voided) == (1, 1, 0)
+        assert set(payment["saga"]["executions"]) <= set(executions)
+        assert client.wallet_with(seller, NET * (round_number + 1))["balance"] == NET * (
+            round_number + 1
+        )
+
+
+def run_at_once(stack: Stack, machine: str, payment_id: str, count: int) -> list[str]:
+    """Start executions at the same time and wait until a STANDARD one has ended."""
+    states = stack.client("stepfunctions")
+    arn = stack.state_machines[machine]
+
+    def start(number: int) -> str:
+        started = states.start_execution(
+            stateMachineArn=arn,
+            name=f"{payment_id}-{machine}-{number}",
+            input=json.dumps({"payment_id": payment_id}),
+        )
+        return str(started["executionArn"])
+
+    with ThreadPoolExecutor(count) as pool:
+        executions = list(pool.map(start, range(count)))
+    if machine == "standard":
+        for execution in executions:
+            ended(states, execution)
+    return executions
+
+
+def ended(states: Any, execution: str) -> None:
+    for _ in range(200):
+        status = states.describe_execution(executionArn=execution)["status"]
+        if status != "RUNNING":
+            assert status == "SUCCEEDED", status
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{execution} did not end")
+
+
+def test_an_execution_for_no_payment_is_parked(stack: Stack) -> None:
+    states, sqs = stack.client("stepfunctions"), stack.client("sqs")
+    started = states.start_execution(
+        stateMachineArn=stack.state_machines["standard"],
+        input=json.dumps({"payment_id": "pay_unheard_of"}),
+    )
+    for _ in range(200):
+        if states.describe_execution(executionArn=started["executionArn"])["status"] == "FAILED":
+            break
+        time.sleep(0.05)
+    received = sqs.receive_message(QueueUrl=stack.queues["saga_parked"], WaitTimeSeconds=5)
+    (message,) = received["Messages"]
+    parked = json.loads(message["Body"])
+    assert parked["payment_id"] == "pay_unheard_of"
+    assert parked["execution"] == started["executionArn"]
+    sqs.delete_message(QueueUrl=stack.queues["saga_parked"], ReceiptHandle=message["ReceiptHandle"])
+
+
+def test_views_and_analytics_follow(stack: Stack, client: Client) -> None:
+    seller = client.seller()
+    payment = pay(client, seller, "tok_visa", amount=777)
+    client.wallet_with(seller, 754)
+    for _ in range(100):
+        view = dynamo(stack).view(payment["payment_id"])
+        if view is not None and view.status == "succeeded":
+            break
+        time.sleep(0.05)
+    assert view is not None
+    assert (view.kind, view.status, view.version) == ("payment", "succeeded", 6)
+
+    dynamodb = stack.client("dynamodb")
+    seen = {"id": {"S": f"event#{_last_event(client, payment)}"}, "item": {"S": "seen"}}
+    for _ in range(200):
+        found = dynamodb.get_item(TableName=stack.tables["analytics"], Key=seen)
+        if "Item" in found:
+            break
+        time.sleep(0.05)
+    assert "Item" in found, "the last public event was never counted"
+
+
+def _last_event(client: Client, payment: Json) -> str:
+    events = client.get(f"/payments/{payment['payment_id']}/events").body["data"]
+    return str(events[-1]["event_id"])

@@ -1,0 +1,484 @@
+"""The provider simulator alone: what it answers, and what its books say afterwards."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+from samtranslator.yaml_helper import yaml_parse
+from simulator import handler as module
+from simulator.books import Books, Done, Kind, Operation, Refusal
+from simulator.handler import ROUTES, Simulator
+from simulator.service import Asked, Service
+from simulator.tokens import TOKENS
+
+from florin.adapters.clock import SystemClock
+from infra.paths import ROOT
+from tests.support.simulator import SECRET, charges, gateway_event, make_simulator
+from tests.support.tables import make_table
+
+AUTHORIZATIONS = "/v1/authorizations"
+Answer = tuple[int, dict[str, Any]]
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    with mock_aws():
+        yield make_simulator(boto3.client("dynamodb"))
+
+
+@pytest.fixture
+def post(simulator: Simulator) -> Callable[..., Answer]:
+    def post(path: str, key: str | None, **body: object) -> Answer:
+        headers = {"Authorization": f"Bearer {SECRET}"}
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        return answered(simulator(gateway_event("POST", path, json.dumps(body), headers)))
+
+    return post
+
+
+@pytest.fixture
+def authorize(post: Callable[..., Answer]) -> Callable[..., Answer]:
+    def authorize(
+        key: str = "a-1", card: str = "tok_visa", reference: str = "pay_1:authorization"
+    ) -> Answer:
+        wanted = {"amount": 1_000, "currency": "EUR", "payment_method": card}
+        return post(AUTHORIZATIONS, key, **wanted, reference=reference)
+
+    return authorize
+
+
+@pytest.fixture
+def capture(post: Callable[..., Answer]) -> Callable[..., Answer]:
+    def capture(charge: str, key: str = "c-1", amount: int = 1_000) -> Answer:
+        path = f"{AUTHORIZATIONS}/{charge}/capture"
+        return post(path, key, amount=amount, reference="pay_1:capture")
+
+    return capture
+
+
+@pytest.fixture
+def void(post: Callable[..., Answer]) -> Callable[..., Answer]:
+    def void(charge: str, key: str = "v-1") -> Answer:
+        return post(f"{AUTHORIZATIONS}/{charge}/void", key, reference="pay_1:void")
+
+    return void
+
+
+Call = Callable[..., Answer]
+
+
+def answered(answer: dict[str, Any]) -> Answer:
+    assert answer["headers"]["Content-Type"] == "application/json"
+    return answer["statusCode"], json.loads(answer["body"])
+
+
+def get(simulator: Simulator, target: str) -> Answer:
+    headers = {"authorization": f"Bearer {SECRET}"}  # in lower case, as HTTP/2 clients send it
+    return answered(simulator(gateway_event("GET", target, headers=headers)))
+
+
+def code(answer: Answer) -> tuple[int, str]:
+    return answer[0], answer[1]["error"]["code"]
+
+
+def states(simulator: Simulator, order: str = "pay_1") -> list[tuple[str, int]]:
+    return [(charge["state"], charge["captured"]) for charge in charges(simulator, order)]
+
+
+# Tokens.
+
+
+@pytest.mark.parametrize(("token", "last4"), [("tok_visa", "4242"), ("card_token_abc123", "1234")])
+def test_a_good_card_is_authorized_and_captured(
+    simulator: Simulator, authorize: Call, capture: Call, token: str, last4: str
+) -> None:
+    status, authorized = authorize(card=token)
+    assert status == 201
+    assert authorized.pop("created_at")
+    assert authorized == {
+        "operation": "authorization",
+        "reference": "pay_1:authorization",
+        "idempotency_key": "a-1",
+        "status": "approved",
+        "charge": authorized["charge"],
+        "amount": 1_000,
+        "currency": "EUR",
+        "payment_method": {"kind": "card", "brand": "visa", "last4": last4},
+    }
+    assert states(simulator) == [("authorized", 0)]
+
+    status, captured = capture(authorized["charge"])
+    assert (status, captured["operation"], captured["status"]) == (201, "capture", "approved")
+    assert (captured["charge"], captured["amount"]) == (authorized["charge"], 1_000)
+    assert states(simulator) == [("captured", 1_000)]
+
+
+@pytest.mark.parametrize(
+    ("token", "declined", "hardness"),
+    [
+        ("tok_insufficient_funds", "insufficient_funds", "soft"),
+        ("tok_declined", "card_declined", "soft"),
+        ("tok_expired_card", "expired_card", "hard"),
+        ("tok_fraudulent", "fraudulent", "hard"),
+        ("tok_nobody_knows", "invalid_payment_method", "hard"),
+    ],
+)
+def test_a_bad_card_is_declined_and_leaves_no_charge(
+    simulator: Simulator, authorize: Call, token: str, declined: str, hardness: str
+) -> None:
+    status, answer = authorize(card=token)
+    assert (status, answer["status"], answer["charge"]) == (402, "declined", None)
+    assert (answer["error"]["code"], answer["error"]["hardness"]) == (declined, hardness)
+    assert answer["error"]["message"]
+    assert charges(simulator, "pay_1") == []
+
+
+def test_a_capture_that_fails_leaves_the_charge_to_be_voided(
+    simulator: Simulator, authorize: Call, capture: Call, void: Call
+) -> None:
+    _, authorized = authorize(card="tok_capture_fails")
+    declined = capture(authorized["charge"])
+    assert code(declined) == (402, "capture_failed")
+    assert declined[1]["error"]["hardness"] == "hard"
+    assert states(simulator) == [("authorized", 0)]
+    assert void(authorized["charge"])[0] == 201
+    assert states(simulator) == [("voided", 0)]
+    assert code(capture(authorized["charge"], "c-2")) == (409, "charge_voided")
+
+
+def test_every_token_is_told_apart_by_its_last_digits() -> None:
+    assert len({token.last4 for token in TOKENS.values()}) == len(TOKENS)
+
+
+# Keys.
+
+
+@pytest.mark.parametrize("token", ["tok_visa", "tok_declined"])
+def test_the_same_key_answers_the_same_again(
+    simulator: Simulator, authorize: Call, token: str
+) -> None:
+    first = authorize(card=token)
+    assert authorize(card=token) == first
+    operations = get(simulator, "/v1/operations?reference=pay_1%3Aauthorization")[1]["operations"]
+    assert operations == [first[1]]
+
+
+def test_a_replay_says_so(simulator: Simulator) -> None:
+    body = {"amount": 1, "currency": "EUR", "payment_method": "tok_visa", "reference": "pay_1:a"}
+    headers = {"Authorization": f"Bearer {SECRET}", "Idempotency-Key": "a-1"}
+    event = gateway_event("POST", AUTHORIZATIONS, json.dumps(body), headers)
+    assert "Idempotent-Replayed" not in simulator(event)["headers"]
+    assert simulator(event)["headers"]["Idempotent-Replayed"] == "true"
+
+
+def test_captures_and_voids_are_replayed_from_their_keys_too(
+    simulator: Simulator, authorize: Call, capture: Call, void: Call
+) -> None:
+    taken, let_go = authorize("a-1")[1]["charge"], authorize("a-2")[1]["charge"]
+    captured, voided = capture(taken), void(let_go)
+    assert (capture(taken), void(let_go)) == (captured, voided)
+    assert sorted(states(simulator)) == [("captured", 1_000), ("voided", 0)]
+
+
+def test_a_key_is_bound_to_its_request(simulator: Simulator, post: Call, authorize: Call) -> None:
+    charge = authorize("key")[1]["charge"]
+    reused = (422, "idempotency_key_reused")
+    assert code(authorize("key", card="card_token_abc123")) == reused
+    assert code(authorize("key", reference="pay_2:authorization")) == reused
+    path = f"{AUTHORIZATIONS}/{charge}/void"
+    assert code(post(path, "key", reference="pay_1:void")) == reused
+    assert states(simulator) == [("authorized", 0)]
+    assert charges(simulator, "pay_2") == []
+
+
+def test_a_refusal_is_not_bound_to_its_key(
+    simulator: Simulator, authorize: Call, capture: Call
+) -> None:
+    charge = authorize()[1]["charge"]
+    assert capture(charge, "c-1", amount=1_001)[0] == 422
+    assert capture(charge, "c-1", amount=1_000)[0] == 201
+
+
+def test_two_keys_for_one_reference_are_two_charges(simulator: Simulator, authorize: Call) -> None:
+    first, second = authorize("a-1")[1]["charge"], authorize("a-2")[1]["charge"]
+    assert first != second
+    assert {charge["charge"] for charge in charges(simulator, "pay_1")} == {first, second}
+    found = get(simulator, "/v1/operations?reference=pay_1:authorization")[1]["operations"]
+    assert [operation["idempotency_key"] for operation in found] == ["a-1", "a-2"]
+
+
+# Caps.
+
+
+def test_nothing_is_captured_twice(simulator: Simulator, authorize: Call, capture: Call) -> None:
+    charge = authorize()[1]["charge"]
+    assert capture(charge, "c-1", amount=400)[0] == 201
+    assert code(capture(charge, "c-2", amount=400)) == (409, "charge_captured")
+    assert states(simulator) == [("captured", 400)]
+
+
+def test_at_most_the_authorized_amount_is_captured(
+    simulator: Simulator, authorize: Call, capture: Call
+) -> None:
+    charge = authorize()[1]["charge"]
+    assert code(capture(charge, amount=1_001)) == (422, "amount_exceeds_authorization")
+    assert states(simulator) == [("authorized", 0)]
+
+
+def test_what_is_captured_cannot_be_voided(
+    simulator: Simulator, authorize: Call, capture: Call, void: Call
+) -> None:
+    charge = authorize()[1]["charge"]
+    capture(charge)
+    assert code(void(charge)) == (409, "charge_captured")
+    assert states(simulator) == [("captured", 1_000)]
+
+
+def test_what_is_voided_cannot_be_captured_or_voided_again(
+    simulator: Simulator, authorize: Call, capture: Call, void: Call
+) -> None:
+    charge = authorize()[1]["charge"]
+    assert void(charge)[0] == 201
+    assert code(capture(charge)) == (409, "charge_voided")
+    assert code(void(charge, "v-2")) == (409, "charge_voided")
+    assert states(simulator) == [("voided", 0)]
+
+
+def test_the_caps_hold_in_the_write_itself(simulator: Simulator, authorize: Call) -> None:
+    """As if two requests had both read the charge while it was still only authorized."""
+    charge = authorize()[1]["charge"]
+    books = simulator.service.books
+
+    def operation(kind: Kind, key: str) -> Operation:
+        return Operation(
+            kind=kind,
+            reference=f"pay_1:{kind}",
+            idempotency_key=key,
+            fingerprint=key,
+            amount=600,
+            currency="EUR",
+            charge=charge,
+            brand="visa",
+            last4="4242",
+            decline=None,
+            created_at="2026-11-21T12:00:00.000+00:00",
+        )
+
+    assert isinstance(books.capture(operation(Kind.CAPTURE, "c-1")), Done)
+    assert books.capture(operation(Kind.CAPTURE, "c-2")) is Refusal.CHARGE_CAPTURED
+    assert books.void(operation(Kind.VOID, "v-1")) is Refusal.CHARGE_CAPTURED
+    kinds = [operation.kind for operation in books.operations("pay_1")]
+    assert sorted(kinds) == [Kind.AUTHORIZATION, Kind.CAPTURE]
+
+
+def test_an_unknown_charge_is_not_found(capture: Call, void: Call) -> None:
+    assert code(capture("ch_nobody")) == (404, "charge_not_found")
+    assert code(void("ch_nobody")) == (404, "charge_not_found")
+
+
+# Look-ups.
+
+
+def test_operations_are_found_by_reference_and_by_no_other(
+    simulator: Simulator, authorize: Call
+) -> None:
+    authorize("a-1", reference="pay_1:authorization")
+    authorize("a-2", reference="pay_1:authorization:again", card="tok_declined")
+    status, found = get(simulator, "/v1/operations?reference=pay_1:authorization")
+    assert status == 200
+    assert [operation["idempotency_key"] for operation in found["operations"]] == ["a-1"]
+    unheard = get(simulator, "/v1/operations?reference=pay_1")
+    assert code(unheard) == (404, "operation_not_found")
+
+
+def test_an_order_without_charges_has_none(simulator: Simulator) -> None:
+    assert get(simulator, "/v1/charges?order=pay_9") == (200, {"charges": []})
+
+
+@pytest.mark.parametrize("target", ["/v1/operations", "/v1/operations?order=x", "/v1/charges"])
+def test_a_look_up_names_what_it_looks_for(simulator: Simulator, target: str) -> None:
+    assert code(get(simulator, target)) == (400, "invalid_request")
+
+
+# Requests that are wrong in themselves.
+
+
+@pytest.mark.parametrize("headers", [None, {}, {"Authorization": "Bearer guess"}])
+@pytest.mark.parametrize("path", [AUTHORIZATIONS, "/v1/nowhere"])
+def test_without_the_secret_nothing_is_answered(
+    simulator: Simulator, headers: dict[str, str] | None, path: str
+) -> None:
+    body = {"amount": 1, "currency": "EUR", "payment_method": "tok_visa", "reference": "pay_1:a"}
+    headers = headers and headers | {"Idempotency-Key": "a-1"}
+    answer = answered(simulator(gateway_event("POST", path, json.dumps(body), headers)))
+    assert code(answer) == (401, "unauthorized")
+    assert charges(simulator, "pay_1") == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/v1/nowhere"), ("DELETE", AUTHORIZATIONS), ("GET", f"{AUTHORIZATIONS}/ch_1/void")],
+)
+def test_an_unknown_route_is_not_found(simulator: Simulator, method: str, path: str) -> None:
+    headers = {"Authorization": f"Bearer {SECRET}"}
+    answer = answered(simulator(gateway_event(method, path, headers=headers)))
+    assert code(answer) == (404, "route_not_found")
+
+
+@pytest.mark.parametrize("body", [None, "", "{", "[]", '"tok_visa"', "[" * 100_000, "\x00"])
+def test_a_body_that_is_no_json_object_is_refused(simulator: Simulator, body: str | None) -> None:
+    headers = {"Authorization": f"Bearer {SECRET}", "Idempotency-Key": "a-1"}
+    answer = answered(simulator(gateway_event("POST", AUTHORIZATIONS, body, headers)))
+    assert code(answer) == (400, "invalid_json")
+
+
+@pytest.mark.parametrize(
+    ("changed", "param"),
+    [
+        ({"amount": 0}, "amount"),
+        ({"amount": -1}, "amount"),
+        ({"amount": 10.5}, "amount"),
+        ({"amount": "1000"}, "amount"),
+        ({"amount": True}, "amount"),
+        ({"amount": None}, "amount"),
+        ({"amount": 10**12}, "amount"),
+        ({"currency": "eur"}, "currency"),
+        ({"currency": "EURO"}, "currency"),
+        ({"payment_method": ""}, "payment_method"),
+        ({"payment_method": 4242}, "payment_method"),
+        ({"reference": "two words"}, "reference"),
+        ({"reference": "r" * 256}, "reference"),
+        ({"tip": 5}, "tip"),
+    ],
+)
+def test_a_wrong_field_is_named(
+    simulator: Simulator, post: Call, changed: dict[str, object], param: str
+) -> None:
+    body: dict[str, object] = {
+        "amount": 1_000,
+        "currency": "EUR",
+        "payment_method": "tok_visa",
+        "reference": "pay_1:authorization",
+    }
+    answer = post(AUTHORIZATIONS, "a-1", **{**body, **changed})
+    assert (*code(answer), answer[1]["error"]["param"]) == (400, "invalid_request", param)
+    assert charges(simulator, "pay_1") == []
+
+
+@pytest.mark.parametrize("key", [None, "", "two words", "k" * 256])
+def test_a_post_needs_an_idempotency_key(post: Call, key: str | None) -> None:
+    body = {"amount": 1, "currency": "EUR", "payment_method": "tok_visa", "reference": "pay_1:a"}
+    answer = post(AUTHORIZATIONS, key, **body)
+    assert code(answer) == (400, "invalid_request")
+    assert answer[1]["error"]["param"] == "Idempotency-Key"
+
+
+# The table under pressure.
+
+
+class Pressed:
+    """A client whose transactions are canceled for these reasons before they get through."""
+
+    def __init__(self, client: Any, *canceled: tuple[str, ...]) -> None:
+        self._client, self.canceled = client, list(canceled)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def transact_write_items(self, **request: Any) -> Any:
+        if not self.canceled:
+            return self._client.transact_write_items(**request)
+        response: Any = {
+            "Error": {"Code": "TransactionCanceledException", "Message": ""},
+            "CancellationReasons": [{"Code": reason} for reason in self.canceled.pop(0)],
+        }
+        raise ClientError(response, "TransactWriteItems")
+
+
+CONFLICT = ("TransactionConflict", "None", "None")
+CONFLICT_AND_CAPTURED = ("TransactionConflict", "None", "ConditionalCheckFailed")
+ASKED = Asked(reference="pay_1:capture", idempotency_key="c-1", fingerprint="same")
+
+
+def pressed(simulator: Simulator, *canceled: tuple[str, ...]) -> Service:
+    books = simulator.service.books
+    client: Any = Pressed(books._client, *canceled)
+    return Service(Books(client, books._table, pause=lambda _: None), SystemClock())
+
+
+def test_a_conflict_is_tried_again(simulator: Simulator, authorize: Call) -> None:
+    charge = authorize()[1]["charge"]
+    done = pressed(simulator, CONFLICT, CONFLICT).capture(ASKED, charge, 1_000)
+    assert isinstance(done, Done)
+    assert not done.replayed
+    assert states(simulator) == [("captured", 1_000)]
+
+
+def test_a_conflict_with_the_same_key_ends_in_its_answer(
+    simulator: Simulator, authorize: Call
+) -> None:
+    """Another request with this key has just captured the charge: that is this key's answer."""
+    charge = authorize()[1]["charge"]
+    first = simulator.service.capture(ASKED, charge, 1_000)
+    again = pressed(simulator, CONFLICT_AND_CAPTURED).capture(ASKED, charge, 1_000)
+    assert isinstance(first, Done)
+    assert again == Done(first.operation, replayed=True)
+
+
+def test_a_conflict_without_end_is_in_flight_and_writes_nothing(
+    simulator: Simulator, authorize: Call
+) -> None:
+    charge = authorize()[1]["charge"]
+    service = pressed(simulator, *[CONFLICT] * 99)
+    assert service.capture(ASKED, charge, 1_000) is Refusal.IN_FLIGHT
+    assert states(simulator) == [("authorized", 0)]
+    headers = {"Authorization": f"Bearer {SECRET}", "Idempotency-Key": "c-1"}
+    body = json.dumps({"amount": 1_000, "reference": "pay_1:capture"})
+    event = gateway_event("POST", f"{AUTHORIZATIONS}/{charge}/capture", body, headers)
+    assert code(answered(Simulator(service, SECRET)(event))) == (409, "in_flight")
+
+
+def test_a_table_that_fails_is_not_answered_for(simulator: Simulator, authorize: Call) -> None:
+    """The function fails, the gateway answers 5xx, and the caller knows that it does not know."""
+    charge = authorize()[1]["charge"]
+    service = pressed(simulator)
+    service.books._client.delete_table(TableName=service.books._table)
+    with pytest.raises(ClientError):
+        service.capture(ASKED, charge, 1_000)
+
+
+# The function as it is deployed.
+
+
+def test_the_function_finds_its_table_and_secret(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with mock_aws():
+        table = make_table(boto3.client("dynamodb"), "SimulatorTable", "deployed")
+        boto3.client("secretsmanager").create_secret(Name="sesame", SecretString=SECRET)
+        monkeypatch.setenv("SIMULATOR_TABLE", table)
+        monkeypatch.setenv("SIMULATOR_SECRET_ID", "sesame")
+        module._simulator.cache_clear()
+        headers = {"Authorization": f"Bearer {SECRET}", "Idempotency-Key": "a-1"}
+        body = {"amount": 7, "currency": "EUR", "payment_method": "tok_visa", "reference": "p:a"}
+        event = gateway_event("POST", AUTHORIZATIONS, json.dumps(body), headers)
+        assert module.handler(event, None)["statusCode"] == 201
+        module._simulator.cache_clear()
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["reference"] == "p:a"
+    assert SECRET not in line
+    assert "tok_visa" not in line
+
+
+def test_the_gateway_has_exactly_the_routes_of_the_function() -> None:
+    function = yaml_parse((ROOT / "template.yaml").read_text())["Resources"]["SimulatorFunction"]
+    deployed = {
+        (event["Properties"]["Method"], event["Properties"]["Path"])
+        for event in function["Properties"]["Events"].values()
+    }
+    assert deployed == set(ROUTES)
