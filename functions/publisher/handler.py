@@ -5,10 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from florin.edge.answers import PUBLIC_TYPES, public_data
-
 from florin.adapters.codec import Codec, Row
 from florin.edge import wiring
+from florin.edge.answers import PUBLIC_TYPES, public_data
 from florin.edge.streams import StreamHandler
 from florin.ports import Bus, Message
 

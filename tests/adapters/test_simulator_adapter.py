@@ -9,7 +9,6 @@ import boto3
 import pytest
 from moto import mock_aws
 from samtranslator.yaml_helper import yaml_parse
-from simulator.handler import Simulator
 
 from florin.adapters.http import Timeouts
 from florin.adapters.simulator import NOT_FOUND_FINAL_AFTER, SimulatorProvider
@@ -28,6 +27,7 @@ from florin.domain.provider import (
 from florin.ports import ProviderRoute
 from florin.saga import CALL_BUDGET
 from infra.paths import ROOT
+from simulator.handler import Simulator
 from tests.support.examples import NOON, TEN, TENANT, THREE_PERCENT
 from tests.support.simulator import SECRET, charges, make_simulator, serving
 from tests.support.sockets import Behaviour, answer, closed_port, raw, reset, rogue, silent

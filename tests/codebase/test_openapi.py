@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
-from api.routes import ROUTES
 from jsonschema import Draft202012Validator
 
+from api.routes import ROUTES
 from florin.domain.refusals import Refusal
 from florin.edge import answers, http, requests
 from florin.edge.http import ERROR_TYPES, RETRY_AFTER_S, STATUS

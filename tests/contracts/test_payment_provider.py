@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from simulator.handler import Simulator
 
 from florin.adapters.simulator import SimulatorProvider
 from florin.domain.payment import Call as ProviderCall
 from florin.domain.payment import PaymentAuthorized, PaymentInitiated
 from florin.domain.provider import Approved, Declined, Operation, ProviderAnswer, Unknown
 from florin.ports import PaymentProvider, ProviderRoute
+from simulator.handler import Simulator
 from tests.support.examples import NOON, TEN, TENANT, THREE_PERCENT
 from tests.support.simulator import SECRET, charges, make_simulator, serving
 

@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 import pytest
-from api.routes import ROUTES, handle
 
+from api.routes import ROUTES, handle
 from florin.domain.history import History
 from tests.functions.world import POST, Counting, World, got, payment_body, posted, sample
 

@@ -5,8 +5,8 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from authorizer.keys import Authorizer
 
+from authorizer.keys import Authorizer
 from florin.adapters.memory import MemoryConfig
 from florin.edge.cache import CachedConfig
 from florin.edge.pepper import key_hash

@@ -9,14 +9,14 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 from samtranslator.yaml_helper import yaml_parse
+
+from florin.adapters.clock import SystemClock
+from infra.paths import ROOT
 from simulator import handler as module
 from simulator.books import Books, Done, Kind, Operation, Refusal
 from simulator.handler import ROUTES, Simulator
 from simulator.service import Asked, Service
 from simulator.tokens import TOKENS
-
-from florin.adapters.clock import SystemClock
-from infra.paths import ROOT
 from tests.support.simulator import SECRET, charges, gateway_event, make_simulator
 from tests.support.tables import make_table
 

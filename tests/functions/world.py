@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from api.app import App
 from api.routes import handle
-
 from florin.adapters.clock import ManualClock, UlidIds
 from florin.adapters.memory import Memory, MemoryConfig, MemorySagas
 from florin.adapters.risk import PassingRisk

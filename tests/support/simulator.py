@@ -10,11 +10,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from florin.adapters.clock import SystemClock
 from simulator.books import Books
 from simulator.handler import ROUTES, Simulator
 from simulator.service import Service
-
-from florin.adapters.clock import SystemClock
 from tests.support.tables import make_table
 
 if TYPE_CHECKING:
