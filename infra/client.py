@@ -5,15 +5,16 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from infra.local import Stack
 
-ENDED: Final = frozenset({"succeeded", "failed"})
+ENDED: Final = frozenset({"succeeded", "failed", "canceled"})
 REQUEST_TIMEOUT_S: Final = 30.0
 POLL_S: Final = 0.05
+POLL_MAX_S: Final = 0.4
 
 Json = dict[str, Any]
 
@@ -82,13 +83,20 @@ class Client:
 
     def ended(self, payment_id: str, timeout_s: float = 30.0) -> Json:
         """The payment, once it has ended."""
-        deadline = time.monotonic() + timeout_s
+        return self.payment_when(payment_id, lambda payment: payment["status"] in ENDED, timeout_s)
+
+    def payment_when(
+        self, payment_id: str, ready: Callable[[Json], bool], timeout_s: float = 30.0
+    ) -> Json:
+        """The payment, once it is as expected."""
+        deadline, pause_s = time.monotonic() + timeout_s, POLL_S
         while time.monotonic() < deadline:
             payment = self.get(f"/payments/{payment_id}").body
-            if payment["status"] in ENDED:
+            if ready(payment):
                 return payment
-            time.sleep(POLL_S)
-        raise AssertionError(f"{payment_id} is still {payment['status']} after {timeout_s} s")
+            time.sleep(pause_s)
+            pause_s = min(pause_s * 1.5, POLL_MAX_S)  # who waits for much at once, asks less often
+        raise AssertionError(f"after {timeout_s} s still {payment}")
 
     def wallet_with(self, account_id: str, balance: int, timeout_s: float = 30.0) -> Json:
         """The wallet once its balance is as expected, or as it is when time is up."""

@@ -9,14 +9,18 @@ from infra.local import Stack
 
 @dataclass(frozen=True)
 class SimulatorBooks:
-    """The provider's side of one payment: how often it held, took and let go of money.
+    """The provider's side of one payment: how often it held, took, let go of and gave back money.
 
     The engine has no part in these numbers: two calls under two idempotency keys count as two.
+    `captured_amount` and `refunded_amount` are sums in minor units.
     """
 
     authorized: int
     captured: int
     voided: int
+    refunded: int
+    captured_amount: int
+    refunded_amount: int
 
 
 def simulator_books(stack: Stack, payment_id: str) -> SimulatorBooks:
@@ -27,9 +31,18 @@ def simulator_books(stack: Stack, payment_id: str) -> SimulatorBooks:
         ExpressionAttributeValues={":order": {"S": f"order#{payment_id}"}},
         ConsistentRead=True,
     )
-    approved = Counter(
-        item["operation"]["S"] for item in answer["Items"] if item["status"]["S"] == "approved"
-    )
+    times: Counter[str] = Counter()
+    amounts: Counter[str] = Counter()
+    for item in answer["Items"]:
+        if item["status"]["S"] == "approved":
+            operation = item["operation"]["S"]
+            times[operation] += 1
+            amounts[operation] += int(item["amount"]["N"])
     return SimulatorBooks(
-        authorized=approved["authorization"], captured=approved["capture"], voided=approved["void"]
+        authorized=times["authorization"],
+        captured=times["capture"],
+        voided=times["void"],
+        refunded=times["refund"],
+        captured_amount=amounts["capture"],
+        refunded_amount=amounts["refund"],
     )

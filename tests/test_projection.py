@@ -1,20 +1,21 @@
 """Projection: whatever order, batch and repetition facts come in, the books are the same."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from florin.adapters.clock import ManualClock
+from florin.adapters.clock import ManualClock, UlidIds
 from florin.adapters.memory import Memory
 from florin.adapters.risk import PassingRisk
-from florin.domain.chart import PLATFORM_FEES, receivable, wallet
-from florin.domain.ledger import Account
+from florin.domain.chart import PLATFORM_FEES, REFUNDS_IN_TRANSIT, receivable, wallet
+from florin.domain.ledger import Account, balances
 from florin.domain.money import Money
-from florin.domain.payment import Step
+from florin.domain.payment import RequestRefund, Step
 from florin.domain.provider import Declined, Hardness
-from florin.ports import AccountKey, Advance
+from florin.handle import Desk, Once
+from florin.ports import AccountKey, Advance, Wallet
 from florin.projection import Projector
 from florin.saga import Saga
 from tests.support.examples import (
@@ -25,7 +26,7 @@ from tests.support.examples import (
     opened_account,
 )
 
-STEPS = (Step.ASSESS_RISK, Step.AUTHORIZE, Step.CAPTURE, Step.VOID, Step.FAILED)
+STEPS = (Step.ASSESS_RISK, Step.AUTHORIZE, Step.CAPTURE, Step.VOID, Step.FINISH)
 
 
 def key(account: Account) -> AccountKey:
@@ -153,3 +154,79 @@ def test_any_interleaving_gives_the_same_books(script: list[tuple[str, int, int]
     statement = shop.store.statement(key(wallet(shop.seller)))
     assert [line.number for line in statement] == [1, 2, 3, 4]
     assert statement[-1].balance_after_minor == shop.balance()
+
+
+class Counter:
+    """Ids for requests that change a payment."""
+
+    def __init__(self) -> None:
+        self.keys = 0
+
+    def once(self, payment_id: str) -> Once:
+        self.keys += 1
+        route = f"POST /payments/{payment_id}/refund"
+        return Once(tenant_id=TENANT, key=f"change-{self.keys}", route=route, fingerprint={})
+
+
+def refund(minor: int) -> Callable[[str], RequestRefund]:
+    return lambda refund_id: RequestRefund(refund_id=refund_id, amount_minor=minor)
+
+
+refunding = st.lists(
+    st.one_of(
+        st.tuples(st.just("refund"), st.integers(0, 2), st.sampled_from([1, 40, 300, 970, 1_000])),
+        st.tuples(st.just("answer"), st.integers(0, 2), st.integers(0, 1)),
+        st.tuples(st.just("project"), st.integers(0, 2), st.integers(0, 2)),
+    ),
+    max_size=30,
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(refunding)
+def test_refunds_never_overdraw_and_the_drained_books_are_those_of_the_events(
+    script: list[tuple[str, int, int]],
+) -> None:
+    """Promises 1, 2 and 4 at every step; 7 at the end: what is derived follows from events."""
+    shop, changes = Shop(Memory()), Counter()
+    desk = Desk(
+        store=shop.store,
+        clock=ManualClock(NOON),
+        ids=UlidIds(),
+        project=lambda payment_id: shop.projector.project([payment_id]),
+    )
+    payments = [shop.pay(number, 1_000) for number in range(3)]
+    for payment_id in payments:
+        shop.run(payment_id, 3)
+    for move, one, other in script:
+        payment_id = payments[one]
+        if move == "refund":
+            desk.change_payment(payment_id, "ref", refund(other), changes.once(payment_id))
+        elif move == "answer":
+            no = Declined(code="no", hardness=Hardness.HARD)
+            shop.provider.answers = {"refund": no} if other else {}
+            shop.saga.follow_up(payment_id, "arn:execution")
+        else:
+            shop.projector.project(payments[min(one, other) : max(one, other) + 1])
+        assert wallet_of(shop).available_minor >= 0, "no command overdraws a wallet"
+
+    shop.projector.project(payments)
+    shop.projector.project(payments)
+    entries = [
+        recorded.entry
+        for payment_id in payments
+        for recorded in shop.store.read(payment_id).events
+        if recorded.entry is not None
+    ]
+    books = balances(entries)
+    for account in (PLATFORM_FEES, receivable("scripted"), REFUNDS_IN_TRANSIT):
+        debited, credited = shop.store.total(key(account))
+        assert credited - debited == books.get((account, "EUR"), 0)
+    owed_to_seller = books.get((wallet(shop.seller), "EUR"), 0)
+    assert wallet_of(shop).available_minor == wallet_of(shop).balance_minor == owed_to_seller
+
+
+def wallet_of(shop: Shop) -> Wallet:
+    profile = shop.store.profile(TENANT, shop.seller)
+    assert profile is not None
+    return shop.store.wallet(profile)

@@ -28,12 +28,12 @@ from florin.domain.provider import (
     ProviderAnswer,
     Unknown,
 )
-from florin.ports import AlreadyReceived, Appended, Batch, StreamMoved
+from florin.ports import AppendResult, Batch
 from florin.saga import CALL_BUDGET, Saga, fold_history
 from tests.support.examples import NOON, ScriptedProvider, accepted_payment
 
 FORWARD = (Step.ASSESS_RISK, Step.AUTHORIZE, Step.CAPTURE)
-UNDO = (Step.VOID, Step.FAILED)
+UNDO = (Step.VOID, Step.FINISH)
 NO = Declined(code="card_declined", hardness=Hardness.HARD)
 
 
@@ -89,7 +89,7 @@ def test_a_happy_payment_in_three_steps() -> None:
 
 def test_a_step_that_is_not_owed_does_nothing() -> None:
     world = World()
-    assert world.run(Step.CAPTURE, Step.VOID, Step.FAILED) == [Outcome.CONTINUE] * 3
+    assert world.run(Step.CAPTURE, Step.VOID, Step.FINISH) == [Outcome.CONTINUE] * 3
     assert world.types == ["payment.initiated"]
     world.run(*FORWARD)
     assert world.run(*FORWARD, *UNDO) == [Outcome.DONE] * 5
@@ -181,7 +181,7 @@ class Interrupting(Memory):
         self.interrupted = False
         self.meanwhile: Callable[[], object] = lambda: None
 
-    def append(self, batch: Batch) -> Appended | StreamMoved | AlreadyReceived:
+    def append(self, batch: Batch) -> AppendResult:
         self.appends += 1
         mine = self.appends == self.at
         if mine and not self.after:

@@ -8,9 +8,11 @@ from florin.adapters.clock import SystemClock, UlidIds
 from florin.edge import wiring
 from florin.edge.cache import CachedAccounts, CachedConfig
 from florin.edge.document import document
+from florin.edge.pause import pause
 
 APP = App(
     store=wiring.dynamo(),
+    books=wiring.dynamo(),
     accounts=CachedAccounts(wiring.dynamo()),
     config=CachedConfig(wiring.config()),
     sagas=wiring.sagas(),
@@ -18,6 +20,7 @@ APP = App(
     ids=UlidIds(),
     pepper=wiring.pepper,
     document=document,
+    pause=pause,
 )
 
 

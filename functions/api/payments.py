@@ -2,24 +2,50 @@
 
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from api.app import App
 from florin.domain.currencies import EXPONENTS
-from florin.domain.history import History
+from florin.domain.history import History, Recorded
 from florin.domain.money import Money
-from florin.domain.payment import Initiate
+from florin.domain.payment import (
+    CaptureMethod,
+    Command,
+    Initiate,
+    RequestCancel,
+    RequestCapture,
+    RequestRefund,
+)
 from florin.domain.refusals import Refusal
 from florin.edge import log
-from florin.edge.answers import fact_list, ledger_list, payment_accepted, payment_details
+from florin.edge.answers import (
+    cancel_accepted,
+    capture_accepted,
+    fact_list,
+    ledger_list,
+    payment_accepted,
+    payment_details,
+    refund_accepted,
+)
 from florin.edge.http import Answer, Request
 from florin.edge.ids import is_account_id, is_payment_id
 from florin.edge.once import once
-from florin.edge.requests import PaymentRequest, idempotency_key, read
+from florin.edge.requests import (
+    CancelRequest,
+    CaptureRequest,
+    PaymentRequest,
+    RefundRequest,
+    RequestBody,
+    idempotency_key,
+    read,
+)
 from florin.handle import Refused
 from florin.ports import Tenant
+
+Value = TypeVar("Value", str, int)
 
 
 def create(app: App, request: Request) -> Answer | Refused:
@@ -43,7 +69,7 @@ def create(app: App, request: Request) -> Answer | Refused:
         return accepted
     payment_id = accepted.receipt.object_id
     if not accepted.replayed:
-        _start(app, payment_id)
+        _start(payment_id, lambda: app.sagas.start(payment_id, 1))
     return Answer(
         status=HTTPStatus.CREATED,
         body=payment_accepted(asked, accepted.receipt),
@@ -74,6 +100,9 @@ def _command(asked: PaymentRequest, tenant: Tenant) -> Initiate:
         recipient=asked.recipient,
         provider=tenant.provider,
         fee_terms=tenant.fees.terms(asked.currency),
+        capture_method=(
+            CaptureMethod.AUTOMATIC if asked.capture_method is UNSET else asked.capture_method
+        ),
         description=_or_none(asked.description),
         customer=_or_none(asked.customer),
         order_id=_or_none(asked.order_id),
@@ -81,14 +110,87 @@ def _command(asked: PaymentRequest, tenant: Tenant) -> Initiate:
     )
 
 
-def _or_none(text: str | UnsetType) -> str | None:
-    return None if text is UNSET else text
+def _or_none(given: Value | UnsetType) -> Value | None:
+    return None if given is UNSET else given
 
 
-def _start(app: App, payment_id: str) -> None:
-    """Start the saga. The payment is accepted whether this succeeds or not: it can be resumed."""
+def capture(app: App, request: Request) -> Answer | Refused:
+    """POST /payments/{payment_id}/capture"""
+
+    def command(asked: CaptureRequest) -> Callable[[str], Command]:
+        return lambda capture_id: RequestCapture(
+            capture_id=capture_id,
+            amount_minor=_or_none(asked.amount),
+            final=asked.final is not False,
+        )
+
+    return _change(app, request, CaptureRequest, "cap", command, capture_accepted)
+
+
+def cancel(app: App, request: Request) -> Answer | Refused:
+    """POST /payments/{payment_id}/cancel"""
+
+    def command(asked: CancelRequest) -> Callable[[str], Command]:
+        return lambda _: RequestCancel(reason=_or_none(asked.reason))
+
+    return _change(app, request, CancelRequest, "can", command, cancel_accepted)
+
+
+def refund(app: App, request: Request) -> Answer | Refused:
+    """POST /payments/{payment_id}/refund"""
+
+    def command(asked: RefundRequest) -> Callable[[str], Command]:
+        return lambda refund_id: RequestRefund(
+            refund_id=refund_id,
+            amount_minor=_or_none(asked.amount),
+            reason=_or_none(asked.reason),
+        )
+
+    return _change(app, request, RefundRequest, "ref", command, refund_accepted)
+
+
+Body = TypeVar("Body", bound=RequestBody)
+
+
+def _change(
+    app: App,
+    request: Request,
+    shape: type[Body],
+    prefix: str,
+    command: Callable[[Body], Callable[[str], Command]],
+    told: Callable[[Recorded], msgspec.Struct],
+) -> Answer | Refused:
+    """Accept what is asked of a payment, once, and start what does it."""
+    key = idempotency_key(request)
+    if isinstance(key, Refused):
+        return key
+    asked = read(request, shape)
+    if isinstance(asked, Refused):
+        return asked
+    payment_id = request.path.get("payment_id", "")
+    if not is_payment_id(payment_id):
+        return Refused(refusal=Refusal.PAYMENT_NOT_FOUND)
+    accepted = app.desk.change_payment(
+        payment_id, prefix, command(asked), once(request, key, asked, app.pepper())
+    )
+    if isinstance(accepted, Refused):
+        return accepted
+    assert accepted.event is not None, "a change is told by its event"
+    if not accepted.replayed:
+        version = accepted.event.version
+        _start(payment_id, lambda: app.sagas.follow_up(payment_id, version))
+    return Answer(
+        status=HTTPStatus.CREATED,
+        body=told(accepted.event),
+        replayed=accepted.replayed,
+        payment_id=payment_id,
+    )
+
+
+def _start(payment_id: str, start: Callable[[], None]) -> None:
+    """Start the saga. What was accepted is so whether this succeeds or not: it can be resumed."""
     try:
-        app.sagas.start(payment_id, 1)
+        start()
     except Exception as error:  # noqa: BLE001  # nothing that happens here undoes the acceptance
         log.failure("saga not started", error, payment_id=payment_id)
 

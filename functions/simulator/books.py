@@ -9,8 +9,9 @@ An order is what the caller's reference names before its first colon, so whoever
 whether somebody was charged twice reads one partition, and reads it consistently.
 
 An operation and what it does to its charge are one transaction, whose conditions keep what the
-books promise: one operation per key; captured at most what was authorized, and once; nothing
-voided after a capture, nothing captured after a void. Two keys are two operations, also for one
+books promise: one operation per key; captured at most what was authorized, and nothing after a
+final capture; nothing voided after a capture, nothing captured after a void; given back at most
+what was captured. Two keys are two operations, also for one
 reference: a caller that asks twice is to be seen charging twice.
 """
 
@@ -46,6 +47,7 @@ class Kind(StrEnum):
     AUTHORIZATION = "authorization"
     CAPTURE = "capture"
     VOID = "void"
+    REFUND = "refund"
 
 
 class State(StrEnum):
@@ -63,6 +65,7 @@ class Refusal(StrEnum):
     CHARGE_CAPTURED = "charge_captured"
     CHARGE_VOIDED = "charge_voided"
     AMOUNT_EXCEEDS_AUTHORIZATION = "amount_exceeds_authorization"
+    AMOUNT_EXCEEDS_CAPTURED = "amount_exceeds_captured"
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
     IN_FLIGHT = "in_flight"
 
@@ -95,6 +98,7 @@ class Charge:
     payment_method: str
     authorized: int
     captured: int
+    refunded: int
     currency: str
     state: State
 
@@ -155,16 +159,30 @@ class Books:
         """Record an authorization, with the charge that it opens unless it was declined."""
         return self._write(operation, None if charge is None else self._put(_charge_item(charge)))
 
-    def capture(self, operation: Operation) -> Done | Refusal:
-        """Record a capture of a charge that is authorized for at least its amount."""
+    def capture(self, operation: Operation, *, final: bool = True) -> Done | Refusal:
+        """Record a capture of a charge of whose authorization at least its amount is left."""
         amount = {":amount": _n(operation.amount)}
-        possible = ("charge_state = :authorized AND authorized >= :amount", amount)
-        change = ("SET charge_state = :captured, captured = :amount", _state(State.CAPTURED))
+        authorized = _state(State.AUTHORIZED)
+        possible = ("charge_state = :authorized AND capturable >= :amount", amount | authorized)
+        changed = (
+            "SET capturable = capturable - :amount, captured = captured + :amount,"
+            " refundable = refundable + :amount"
+        )
+        change: Expression = (changed, {})
+        if final:
+            change = (f"{changed}, charge_state = :captured", _state(State.CAPTURED))
+        return self._write(operation, self._change(operation, possible, change))
+
+    def refund(self, operation: Operation) -> Done | Refusal:
+        """Record a refund of at most what was captured and not given back."""
+        possible = ("refundable >= :amount", {":amount": _n(operation.amount)})
+        change: Expression = ("SET refundable = refundable - :amount", {})
         return self._write(operation, self._change(operation, possible, change))
 
     def void(self, operation: Operation) -> Done | Refusal:
         """Record a void of a charge of which nothing was captured."""
-        possible: Expression = ("charge_state = :authorized", {})
+        untouched = {**_state(State.AUTHORIZED), ":nothing": _n(0)}
+        possible = ("charge_state = :authorized AND captured = :nothing", untouched)
         change = ("SET charge_state = :voided", _state(State.VOIDED))
         return self._write(operation, self._change(operation, possible, change))
 
@@ -208,7 +226,7 @@ class Books:
             "TableName": self._table,
             "Key": _charge_key(operation.charge),
             "ConditionExpression": condition,
-            "ExpressionAttributeValues": {**_state(State.AUTHORIZED), **values},
+            "ExpressionAttributeValues": dict(values),
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
         if operation.decline is not None:
@@ -231,12 +249,14 @@ def _judged(response: Any, operation: Operation) -> Done | Refusal | None:
         return None
     if "Item" not in charge:
         return Refusal.CHARGE_NOT_FOUND
-    match _charge(charge["Item"]).state:
-        case State.CAPTURED:
-            return Refusal.CHARGE_CAPTURED
-        case State.VOIDED:
+    match operation.kind, _charge(charge["Item"]).state:
+        case Kind.REFUND, _:
+            return Refusal.AMOUNT_EXCEEDS_CAPTURED
+        case _, State.VOIDED:
             return Refusal.CHARGE_VOIDED
-        case State.AUTHORIZED:
+        case (_, State.CAPTURED) | (Kind.VOID, _):
+            return Refusal.CHARGE_CAPTURED
+        case _:
             return Refusal.AMOUNT_EXCEEDS_AUTHORIZATION
 
 
@@ -321,6 +341,8 @@ def _charge_item(charge: Charge) -> Item:
         "payment_method": _s(charge.payment_method),
         "authorized": _n(charge.authorized),
         "captured": _n(charge.captured),
+        "capturable": _n(charge.authorized - charge.captured),
+        "refundable": _n(charge.captured - charge.refunded),
         "currency": _s(charge.currency),
         "charge_state": _s(charge.state),
     }
@@ -333,6 +355,7 @@ def _charge(item: Item) -> Charge:
         payment_method=item["payment_method"]["S"],
         authorized=int(item["authorized"]["N"]),
         captured=int(item["captured"]["N"]),
+        refunded=int(item["captured"]["N"]) - int(item["refundable"]["N"]),
         currency=item["currency"]["S"],
         state=State(item["charge_state"]["S"]),
     )

@@ -1,7 +1,8 @@
 """The HTTP face of the simulated provider.
 
     POST /v1/authorizations                {amount, currency, payment_method, reference}
-    POST /v1/authorizations/{id}/capture   {amount, reference}
+    POST /v1/authorizations/{id}/capture   {amount, reference, final}, final unless it says false
+    POST /v1/authorizations/{id}/refund    {amount, reference}
     POST /v1/authorizations/{id}/void      {reference}
     GET  /v1/operations?reference=…        what became of an operation, by the caller's own name
     GET  /v1/charges?order=…               all charges of an order, the reference's first part
@@ -39,6 +40,7 @@ STATUS: Final[Mapping[Refusal, HTTPStatus]] = {
     Refusal.CHARGE_CAPTURED: HTTPStatus.CONFLICT,
     Refusal.CHARGE_VOIDED: HTTPStatus.CONFLICT,
     Refusal.AMOUNT_EXCEEDS_AUTHORIZATION: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Refusal.AMOUNT_EXCEEDS_CAPTURED: HTTPStatus.UNPROCESSABLE_ENTITY,
     Refusal.IDEMPOTENCY_KEY_REUSED: HTTPStatus.UNPROCESSABLE_ENTITY,
     Refusal.IN_FLIGHT: HTTPStatus.CONFLICT,
 }
@@ -131,6 +133,7 @@ def _is_name(value: object) -> bool:
 FIELDS: Final[Mapping[str, Callable[[object], bool]]] = {
     "amount": _is_amount,
     "currency": _is_currency,
+    "final": lambda value: value is None or isinstance(value, bool),
     "payment_method": _is_name,
     "reference": _is_name,
 }
@@ -147,8 +150,14 @@ def _authorize(service: Service, request: Request) -> Reply:
 
 
 def _capture(service: Service, request: Request) -> Reply:
+    body = request.fields("amount", "final", "reference")
+    asked, final = request.asked(body), body.get("final") is not False
+    return _done(service.capture(asked, request.path["id"], body["amount"], final=final))
+
+
+def _refund(service: Service, request: Request) -> Reply:
     body = request.fields("amount", "reference")
-    return _done(service.capture(request.asked(body), request.path["id"], body["amount"]))
+    return _done(service.refund(request.asked(body), request.path["id"], body["amount"]))
 
 
 def _void(service: Service, request: Request) -> Reply:
@@ -171,6 +180,7 @@ def _charges(service: Service, request: Request) -> Reply:
 ROUTES: Final[Mapping[tuple[str, str], Callable[[Service, Request], Reply]]] = {
     ("POST", "/v1/authorizations"): _authorize,
     ("POST", "/v1/authorizations/{id}/capture"): _capture,
+    ("POST", "/v1/authorizations/{id}/refund"): _refund,
     ("POST", "/v1/authorizations/{id}/void"): _void,
     ("GET", "/v1/operations"): _operations,
     ("GET", "/v1/charges"): _charges,
@@ -216,6 +226,7 @@ def _shown_charge(charge: Charge) -> JsonObject:
         "state": charge.state,
         "authorized": charge.authorized,
         "captured": charge.captured,
+        "refunded": charge.refunded,
         "currency": charge.currency,
     }
 

@@ -32,6 +32,7 @@ class Service:
             payment_method=payment_method,
             authorized=amount,
             captured=0,
+            refunded=0,
             currency=currency,
             state=State.AUTHORIZED,
         )
@@ -39,13 +40,23 @@ class Service:
         operation = self._operation(Kind.AUTHORIZATION, asked, opened, amount, decline)
         return self.books.authorize(operation, opened if decline is None else None)
 
-    def capture(self, asked: Asked, charge_id: str, amount: int) -> Done | Refusal:
+    def capture(
+        self, asked: Asked, charge_id: str, amount: int, *, final: bool = True
+    ) -> Done | Refusal:
         charge = self.books.charge(charge_id)
         if charge is None:
             return Refusal.CHARGE_NOT_FOUND
         decline = token(charge.payment_method).capture
         operation = self._operation(Kind.CAPTURE, asked, charge, amount, decline)
-        return self.books.capture(operation)
+        return self.books.capture(operation, final=final)
+
+    def refund(self, asked: Asked, charge_id: str, amount: int) -> Done | Refusal:
+        charge = self.books.charge(charge_id)
+        if charge is None:
+            return Refusal.CHARGE_NOT_FOUND
+        decline = token(charge.payment_method).refund
+        operation = self._operation(Kind.REFUND, asked, charge, amount, decline)
+        return self.books.refund(operation)
 
     def void(self, asked: Asked, charge_id: str) -> Done | Refusal:
         charge = self.books.charge(charge_id)

@@ -22,6 +22,7 @@ class Token:
     brand: str = "visa"
     authorization: Decline | None = None
     capture: Decline | None = None
+    refund: Decline | None = None
 
 
 def _hard(code: str, message: str) -> Decline:
@@ -54,6 +55,10 @@ TOKENS: Final[Mapping[str, Token]] = {
     "tok_capture_fails": Token(
         last4="0341",
         capture=_hard("capture_failed", "The bank no longer honours the authorization."),
+    ),
+    "tok_refund_declined": Token(
+        last4="5126",
+        refund=_hard("refund_declined", "The card's account was closed."),
     ),
 }
 

@@ -12,10 +12,11 @@ from typing import Protocol
 from florin.domain.account import AccountKind
 from florin.domain.fees import FeeTerms
 from florin.domain.history import Draft, Head, History, Recorded
-from florin.domain.ledger import Account, Leg
+from florin.domain.ledger import Account, Leg, Side
 from florin.domain.money import Money
 from florin.domain.payment import Call, PaymentAuthorized, PaymentInitiated, RiskDecision
 from florin.domain.provider import ProviderAnswer
+from florin.domain.refusals import Refusal
 
 
 class ContentionError(Exception):
@@ -41,7 +42,8 @@ class Ids(Protocol):
 class Receipt:
     """An idempotency key's record: what it was used for, written with its effect.
 
-    `fingerprint` maps each field of the request to a keyed hash of its value.
+    `fingerprint` maps each field of the request to a keyed hash of its value. What happened is the
+    event at `version` of the object's stream or, instead, `refusal`.
     """
 
     tenant_id: str
@@ -50,6 +52,8 @@ class Receipt:
     object_id: str
     recorded_at: datetime
     fingerprint: Mapping[str, str]
+    version: int = 1
+    refusal: Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +80,18 @@ class Batch:
     receipt: Receipt | None = None
     opens: Profile | None = None
 
+    def guarded(self) -> Mapping["AccountKey", int]:
+        """What the entries take from guarded accounts, in minor units."""
+        taken: dict[AccountKey, int] = {}
+        for draft in self.drafts:
+            for leg in draft.entry.legs() if draft.entry else ():
+                if draft.entry and leg.side is Side.DEBIT and leg.account in draft.entry.guarded:
+                    key = AccountKey(
+                        tenant_id=self.tenant_id, account=leg.account, currency=leg.amount.currency
+                    )
+                    taken[key] = taken.get(key, 0) + draft.entry.guarded[leg.account]
+        return taken
+
 
 @dataclass(frozen=True, slots=True)
 class Appended:
@@ -88,10 +104,20 @@ class StreamMoved:
 
 
 @dataclass(frozen=True, slots=True)
+class InsufficientFunds:
+    """A guard did not let an entry take what it wanted from this account; nothing was written."""
+
+    account: Account
+
+
+@dataclass(frozen=True, slots=True)
 class AlreadyReceived:
     """The idempotency key was used before; nothing was written."""
 
     receipt: Receipt
+
+
+AppendResult = Appended | StreamMoved | AlreadyReceived | InsufficientFunds
 
 
 class EventStore(Protocol):
@@ -101,12 +127,22 @@ class EventStore(Protocol):
         """The stream's facts as of now, strongly consistent."""
         ...
 
-    def append(self, batch: Batch) -> Appended | StreamMoved | AlreadyReceived:
+    def append(self, batch: Batch) -> AppendResult:
         """Append all of the batch or none of it.
+
+        What the batch's entries take from guarded accounts is taken here too, if it is there.
 
         Raises:
             ContentionError: other transactions kept the items busy.
         """
+        ...
+
+    def receipt(self, tenant_id: str, key: str) -> Receipt | None:
+        """What an idempotency key is bound to."""
+        ...
+
+    def bind(self, receipt: Receipt) -> Receipt:
+        """Keep a refusal under its idempotency key; the receipt that the key is bound to now."""
         ...
 
 
@@ -135,11 +171,15 @@ class AccountKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One leg of an entry on the statement of a wallet, before it has its number."""
+    """One leg of an entry on the statement of a wallet, before it has its number.
+
+    `guarded_minor` is what of it the guard knows already.
+    """
 
     entry_id: str
     leg: Leg
     recorded_at: datetime
+    guarded_minor: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,10 +312,21 @@ class PaymentProvider(Protocol):
     def authorize(self, call: Call, terms: PaymentInitiated) -> ProviderAnswer: ...
 
     def capture(
-        self, call: Call, authorization: PaymentAuthorized, amount: Money
-    ) -> ProviderAnswer: ...
+        self,
+        call: Call,
+        authorization: PaymentAuthorized,
+        amount: Money,
+        *,
+        final: bool = True,
+    ) -> ProviderAnswer:
+        """Take `amount` of what is held; a final capture lets go of the rest."""
+        ...
 
     def void(self, call: Call, authorization: PaymentAuthorized) -> ProviderAnswer: ...
+
+    def refund(
+        self, call: Call, authorization: PaymentAuthorized, amount: Money
+    ) -> ProviderAnswer: ...
 
     def look_up(self, call: Call) -> ProviderAnswer | None:
         """What became of an operation, by our reference; `None` when the provider knows none."""
@@ -292,6 +343,10 @@ class RiskAssessor(Protocol):
 class Sagas(Protocol):
     def start(self, payment_id: str, version: int) -> None:
         """Start an execution for a payment whose stream has just reached `version`."""
+        ...
+
+    def follow_up(self, payment_id: str, version: int) -> None:
+        """Start an execution for what was asked of an authorized payment by event `version`."""
         ...
 
 

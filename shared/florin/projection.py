@@ -12,7 +12,7 @@ from typing import Final
 from florin.domain.account import AccountOpened
 from florin.domain.chart import is_wallet
 from florin.domain.history import History, Recorded
-from florin.domain.ledger import Leg
+from florin.domain.ledger import Leg, Side
 from florin.domain.payment import PaymentInitiated
 from florin.domain.status import status_of
 from florin.ports import AccountKey, Advance, Books, ContentionError, EventStore, Line, View
@@ -75,6 +75,13 @@ def _legs(recorded: Recorded) -> Sequence[tuple[AccountKey, Leg]]:
     ]
 
 
+def _guarded(recorded: Recorded, leg: Leg) -> int:
+    """What of a leg was taken from its guard when the fact was recorded."""
+    if recorded.entry is None or leg.side is not Side.DEBIT:
+        return 0
+    return recorded.entry.guarded.get(leg.account, 0)
+
+
 def _lines(streams: Iterable[_Fresh]) -> dict[AccountKey, list[Line]]:
     lines: dict[AccountKey, list[Line]] = {}
     for stream in streams:
@@ -82,7 +89,10 @@ def _lines(streams: Iterable[_Fresh]) -> dict[AccountKey, list[Line]]:
             for account, leg in _legs(recorded):
                 if is_wallet(account.account):
                     line = Line(
-                        entry_id=recorded.entry_id, leg=leg, recorded_at=recorded.recorded_at
+                        entry_id=recorded.entry_id,
+                        leg=leg,
+                        recorded_at=recorded.recorded_at,
+                        guarded_minor=_guarded(recorded, leg),
                     )
                     lines.setdefault(account, []).append(line)
     return lines

@@ -1,7 +1,7 @@
-"""One step of a payment's saga: read, fold, do what is owed, append.
+"""The steps of a payment's saga: read, fold, do what is owed, append.
 
-The state machine calls the steps in a line and owns no state; what a step has to do follows from
-the events alone. So any step may run twice, late, or at the same time in two executions:
+The state machines call the steps and own no state; what a step has to do follows from the events
+alone. So any step may run twice, late, or at the same time in two executions:
 
     intent appended ──▶ only its owner calls ──▶ answer appended
           │ owner died
@@ -9,6 +9,7 @@ the events alone. So any step may run twice, late, or at the same time in two ex
 """
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, cast
@@ -16,12 +17,13 @@ from typing import Final, cast
 from florin.domain.chart import entry_for
 from florin.domain.history import Draft, Head, History
 from florin.domain.payment import (
-    OPERATIONS,
     Call,
+    Captured,
     Command,
-    Fail,
+    Finish,
     Held,
     Outcome,
+    Owed,
     Payment,
     PaymentEvent,
     Pending,
@@ -33,7 +35,6 @@ from florin.domain.payment import (
     decide,
     evolve,
     fold,
-    open_call,
     outcome,
     owed,
 )
@@ -55,6 +56,18 @@ CALL_BUDGET: Final = timedelta(seconds=12)
 
 APPENDS_MAX: Final = 8
 """How often a decision is taken anew because others wrote to the same stream."""
+
+ANSWER_TIME: Final = timedelta(seconds=6)
+"""What a provider may take to answer. Who is so late that it may not come in time does not ask."""
+
+PAYMENT_STEPS: Final = frozenset(Step) - {Step.REFUND}
+"""What the state machine `payment` does, a step at a time."""
+
+FOLLOW_UP_STEPS: Final = frozenset({Step.CAPTURE, Step.REFUND, Step.VOID, Step.FINISH})
+"""What can be owed once a payment is authorized: the machine `follow_up` does it all in one."""
+
+CALLS_MAX: Final = 4
+"""How many providers' answers one step waits for before it lets its execution go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +94,12 @@ def fold_history(history: History) -> Payment:
     return fold(cast("PaymentEvent", recorded.event) for recorded in history.events)
 
 
+def load(store: EventStore, payment_id: str) -> Loaded:
+    history = store.read(payment_id)
+    tenant_id = history.events[0].tenant_id if history.events else ""
+    return Loaded(payment_id, tenant_id, fold_history(history), history.head)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saga:
     store: EventStore
@@ -91,16 +110,36 @@ class Saga:
 
     def run(self, step: Step, payment_id: str, execution: str) -> Outcome:
         """Do `step` if the payment owes it, and say how its execution goes on."""
-        loaded = self._load(payment_id)
-        if owed(loaded.state) is step:
-            match step:
-                case Step.ASSESS_RISK:
-                    loaded = self._assess_risk(loaded, execution)
-                case Step.FAILED:
-                    loaded, _ = self._record(loaded, Fail(), execution)
-                case Step.AUTHORIZE | Step.CAPTURE | Step.VOID:
-                    loaded = self._call(step, loaded, execution)
-        return outcome(loaded.state)
+        return outcome(self._run({step}, payment_id, execution), PAYMENT_STEPS)
+
+    def follow_up(self, payment_id: str, execution: str) -> Outcome:
+        """Do whatever the payment owes after its authorization."""
+        return outcome(self._run(FOLLOW_UP_STEPS, payment_id, execution), FOLLOW_UP_STEPS)
+
+    def _run(self, steps: AbstractSet[Step], payment_id: str, execution: str) -> Payment:
+        """Try each thing once that is owed and among `steps`; the state it leads to."""
+        loaded = load(self.store, payment_id)
+        tried: set[tuple[Step, str]] = set()
+        while len(tried) < CALLS_MAX:
+            todo = [
+                item
+                for item in owed(loaded.state)
+                if item.step in steps and (item.step, item.operation_id) not in tried
+            ]
+            if not todo:
+                break
+            tried.add((todo[0].step, todo[0].operation_id))
+            loaded = self._do(todo[0], loaded, execution)
+        return loaded.state
+
+    def _do(self, item: Owed, loaded: Loaded, execution: str) -> Loaded:
+        match item.step:
+            case Step.ASSESS_RISK:
+                return self._assess_risk(loaded, execution)
+            case Step.FINISH:
+                return self._record(loaded, Finish(), execution)[0]
+            case _:
+                return self._call(item, loaded, execution)
 
     def _assess_risk(self, loaded: Loaded, execution: str) -> Loaded:
         assert isinstance(loaded.state, Pending)
@@ -108,22 +147,25 @@ class Saga:
         command = RecordRisk(decision=decision, assessor=self.risk.name)
         return self._record(loaded, command, execution)[0]
 
-    def _call(self, step: Step, loaded: Loaded, execution: str) -> Loaded:
+    def _call(self, item: Owed, loaded: Loaded, execution: str) -> Loaded:
         """Make the call that is owed if this invocation may, or find out what became of it."""
-        call = open_call(loaded.state)
+        call = item.call
         if call is None:
             owner = self.new_owner()
             asked = StartCall(
-                operation=OPERATIONS[step],
                 payment_id=loaded.payment_id,
+                operation_id=item.operation_id,
                 owner=owner,
                 deadline=self.clock.now() + CALL_BUDGET,
             )
             loaded, refusal = self._record(loaded, asked, execution)
-            call = open_call(loaded.state)
+            call = _call_of(loaded.state, item.operation_id)
             if refusal is not None or call is None or call.owner != owner:
                 return loaded
-            answer = self._ask(step, loaded.state, call)
+            if self.clock.now() + ANSWER_TIME <= call.deadline:
+                answer = self._ask(loaded.state, call)
+            else:
+                answer = NotAttempted(reason="too_late")
         elif self.clock.now() < call.deadline:
             return loaded
         else:
@@ -131,19 +173,30 @@ class Saga:
         command = RecordAnswer(idempotency_key=call.idempotency_key, answer=answer)
         return self._record(loaded, command, execution)[0]
 
-    def _ask(self, step: Step, state: Payment, call: Call) -> ProviderAnswer:
-        match step, state:
-            case Step.AUTHORIZE, Pending(terms=terms):
+    def _ask(self, state: Payment, call: Call) -> ProviderAnswer:
+        match state:
+            case Pending(terms=terms):
                 return self.provider(terms.provider).authorize(call, terms)
-            case Step.CAPTURE, Held(terms=terms, authorization=held):
-                return self.provider(terms.provider).capture(call, held, held.amount)
-            case Step.VOID, Undoing(terms=terms, authorization=held) if held is not None:
+            case Undoing(terms=terms, authorization=held) if held is not None:
                 return self.provider(terms.provider).void(call, held)
+            case Held(terms=terms, authorization=held, capture=capture) if capture is not None:
+                return self.provider(terms.provider).capture(
+                    call, held, capture.amount, final=capture.final
+                )
+            case Captured(terms=terms, authorization=held, refunds=refunds) if (
+                call.operation_id in refunds
+            ):
+                amount = refunds[call.operation_id].amount
+                return self.provider(terms.provider).refund(call, held, amount)
+            case Captured(terms=terms, authorization=held, capture=capture) if capture is not None:
+                return self.provider(terms.provider).capture(
+                    call, held, capture.amount, final=capture.final
+                )
             case _:
-                raise AssertionError(f"{step} is not owed by {state}")
+                raise AssertionError(f"{call} is not owed by {state}")
 
     def _look_up(self, state: Payment, call: Call) -> ProviderAnswer:
-        assert isinstance(state, Pending | Held | Undoing)
+        assert isinstance(state, Pending | Held | Captured | Undoing)
         provider = self.provider(state.terms.provider)
         answer = provider.look_up(call)
         if answer is not None:
@@ -151,11 +204,6 @@ class Saga:
         if self.clock.now() < call.deadline + provider.not_found_final_after:
             return Unknown(reason="not_found_yet")
         return NotAttempted(reason="not_found")
-
-    def _load(self, payment_id: str) -> Loaded:
-        history = self.store.read(payment_id)
-        tenant_id = history.events[0].tenant_id if history.events else ""
-        return Loaded(payment_id, tenant_id, fold_history(history), history.head)
 
     def _record(
         self, loaded: Loaded, command: Command, execution: str
@@ -183,7 +231,14 @@ class Saga:
                     head = History(recorded).head
                     return Loaded(loaded.payment_id, loaded.tenant_id, state, head), None
                 case StreamMoved():
-                    loaded = self._load(loaded.payment_id)
+                    loaded = load(self.store, loaded.payment_id)
                 case unexpected:
-                    raise AssertionError(f"a step has no idempotency key: {unexpected}")
+                    raise AssertionError(f"a step has no key and takes no money: {unexpected}")
         raise ContentionError(f"{loaded.payment_id} changed under us {APPENDS_MAX} times")
+
+
+def _call_of(state: Payment, operation_id: str) -> Call | None:
+    for item in owed(state):
+        if item.operation_id == operation_id:
+            return item.call
+    return None

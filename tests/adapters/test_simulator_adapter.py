@@ -68,7 +68,7 @@ def call(operation: Operation, attempt: int = 1) -> Call:
     )
 
 
-AUTHORIZE, CAPTURE, VOID = (call(operation) for operation in Operation)
+AUTHORIZE, CAPTURE, VOID, REFUND = (call(operation) for operation in Operation)
 
 
 def terms(card: str = "tok_visa", amount: Money = TEN) -> PaymentInitiated:
@@ -96,6 +96,10 @@ def authorized(
     answered = provider.authorize(replace(AUTHORIZE, attempt=attempt), terms(card))
     assert isinstance(answered, Approved), answered
     return held(answered.provider_reference)
+
+
+def refused(code: str) -> Declined:
+    return Declined(code=code, hardness=Hardness.HARD)
 
 
 def books(simulator: Simulator) -> list[tuple[str, int, int]]:
@@ -223,9 +227,6 @@ def test_what_was_voided_under_another_attempt_is_looked_up(provider: SimulatorP
 def test_what_cannot_happen_any_more_is_declined(
     simulator: Simulator, provider: SimulatorProvider
 ) -> None:
-    def refused(code: str) -> Declined:
-        return Declined(code=code, hardness=Hardness.HARD)
-
     taken = authorized(provider, attempt=1)
     more = Money(1_001, "EUR")
     assert provider.capture(CAPTURE, taken, more) == refused("amount_exceeds_authorization")
@@ -369,6 +370,10 @@ def error(status: int, code: str) -> Behaviour:
         pytest.param(error(500, "not_attempted"), id="500-not-attempted"),
         pytest.param(error(503, "charge_voided"), id="503-refused"),
         pytest.param(error(402, "card_declined"), id="402-of-no-hardness"),
+        pytest.param(
+            answer(402, b'{"error": {"code": "card_declined", "hardness": "odd"}}'),
+            id="402-of-odd-hardness",
+        ),
         pytest.param(answer(402, b'{"error": "card_declined"}'), id="402-of-no-object"),
         pytest.param(answer(429, b'{"error": {"code": 7}}'), id="429-of-no-code"),
     ],
@@ -451,8 +456,47 @@ def test_an_approval_of_something_else_is_unknown(changed: dict[str, object]) ->
     assert captured(**changed) == Unknown(reason="answer_not_understood")
 
 
+def test_a_void_of_another_charge_is_unknown() -> None:
+    """What is let go must be what was held, or money stays held and nobody knows."""
+    void = {**APPROVED, "operation": "void", "reference": "pay_1:void"}
+    with rogue(answer(201, json.dumps(void).encode())) as server:
+        provider = provider_at(server.url)
+        assert provider.void(VOID, held("ch_1")) == Approved(provider_reference="ch_1")
+        assert provider.void(VOID, held("ch_2")) == Unknown(reason="answer_not_understood")
+
+
 def test_a_card_number_in_an_answer_goes_no_further() -> None:
     whole = {"kind": "card", "brand": "visa", "last4": "4242424242424242"}
     approved = captured(payment_method=whole)
     assert isinstance(approved, Approved)
     assert approved.method == Method(kind="card", brand="visa", last4="4242")
+
+
+def test_what_was_captured_is_given_back_up_to_itself(
+    simulator: Simulator, provider: SimulatorProvider
+) -> None:
+    charge = authorized(provider)
+    assert isinstance(provider.refund(REFUND, charge, TEN), Declined), "nothing was captured"
+    provider.capture(CAPTURE, charge, TEN)
+    part = replace(REFUND, reference="pay_1:ref_1")
+    rest = replace(REFUND, reference="pay_1:ref_2")
+    six = Money(600, "EUR")
+    assert isinstance(provider.refund(part, charge, six), Approved)
+    assert isinstance(provider.refund(part, charge, six), Approved), "the same key, once"
+    assert provider.refund(rest, charge, six) == refused("amount_exceeds_captured")
+    assert [charge["refunded"] for charge in charges(simulator, "pay_1")] == [600]
+
+
+def test_captures_go_on_until_the_final_one(
+    simulator: Simulator, provider: SimulatorProvider
+) -> None:
+    charge, four = authorized(provider), Money(400, "EUR")
+    first = replace(CAPTURE, reference="pay_1:cap_1")
+    assert isinstance(provider.capture(first, charge, four, final=False), Approved)
+    assert books(simulator) == [("authorized", 1_000, 400)]
+    assert provider.void(VOID, charge) == refused("charge_captured")
+    too_much = provider.capture(replace(CAPTURE, reference="pay_1:cap_2"), charge, TEN)
+    assert too_much == refused("amount_exceeds_authorization")
+    last = replace(CAPTURE, reference="pay_1:cap_3")
+    assert isinstance(provider.capture(last, charge, four), Approved)
+    assert books(simulator) == [("captured", 1_000, 800)]

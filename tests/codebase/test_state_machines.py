@@ -40,7 +40,7 @@ SUBSTITUTIONS = [
     "AuthorizeFunction",
     "CaptureFunction",
     "VoidFunction",
-    "FailedFunction",
+    "FinishFunction",
     "ParkedQueueUrl",
 ]
 
@@ -262,9 +262,9 @@ SEEDS = [
     ),
     Seed(
         "a JSONPath field",
-        in_states("Failed", "ResultPath", value="$.failed"),
+        in_states("Finish", "ResultPath", value="$.failed"),
         Rule.JSONPATH,
-        "Failed",
+        "Finish",
         "ResultPath belongs to JSONPath",
     ),
     Seed(
@@ -412,9 +412,9 @@ SEEDS = [
     Seed("missing comment", drop("Pause", "Comment"), Rule.HOUSE, "Pause", "has no Comment"),
     Seed(
         "missing timeout",
-        drop("Failed", "TimeoutSeconds"),
+        drop("Finish", "TimeoutSeconds"),
         Rule.HOUSE,
-        "Failed",
+        "Finish",
         "a Task has TimeoutSeconds",
     ),
     Seed(
@@ -719,7 +719,7 @@ def test_a_happy_payment_takes_six_transitions() -> None:
     [
         (["wait"], ["Outcome", "Waiting"]),
         (["nonsense"], ["Outcome", "Park", "Parked"]),
-        (["compensate", "done"], ["Outcome", "Void", "Failed", "UndoOutcome", "Done"]),
+        (["compensate", "done"], ["Outcome", "Void", "Finish", "UndoOutcome", "Done"]),
         (["compensate", "wait"], ["UndoOutcome", "Waiting"]),
         (
             ["compensate", "compensate", "done"],
@@ -753,7 +753,7 @@ def test_parking_says_who_where_and_why() -> None:
 
 EXPRESS_LIMIT = 300
 PROVIDER_CALL = 6
-FUNCTION = {"AssessRisk": 5, "Authorize": 10, "Capture": 10, "Void": 10, "Failed": 5}
+FUNCTION = {"AssessRisk": 5, "Authorize": 10, "Capture": 10, "Void": 10, "Finish": 5}
 CALLING = ["Authorize", "Capture", "Void"]
 FURTHER_PASSES = 3
 
@@ -792,7 +792,7 @@ def test_the_worst_case_and_three_more_passes_fit_the_machines_timeout() -> None
     worst_pass = sum(map(worst, tasks(through_everything)))
     again = walk("continue", "done")
     forward_pass = quiet(again[: again.index("Pause") + 1])
-    undo_pass = quiet(["Void", "Failed", "UndoOutcome", "UndoPause"])
+    undo_pass = quiet(["Void", "Finish", "UndoOutcome", "UndoPause"])
     total = worst_pass + FURTHER_PASSES * max(forward_pass, undo_pass)
 
     assert total <= MACHINE["TimeoutSeconds"] <= EXPRESS_LIMIT
@@ -805,6 +805,22 @@ def test_who_calls_gives_up_before_who_waits() -> None:
         assert FUNCTION[name] > PROVIDER_CALL
     for name in tasks(STATES):
         assert FUNCTION.get(name, 0) < STATES[name]["TimeoutSeconds"]
+
+
+def test_the_worst_case_and_four_more_passes_of_the_follow_up_fit_its_timeout() -> None:
+    machine = json.loads((STATE_MACHINES / "follow_up.asl.json").read_text(encoding="utf-8"))
+    assert check(machine) == []
+    follow_up, park = machine["States"]["FollowUp"], machine["States"]["Park"]
+    worst_pass = sum(
+        state["TimeoutSeconds"] * (1 + retrier["MaxAttempts"]) + longest_delays(retrier)
+        for state in (follow_up, park)
+        for retrier in state["Retry"]
+    )
+    again = follow_up["TimeoutSeconds"] + machine["States"]["Pause"]["Seconds"]
+    total = worst_pass + 4 * again
+    assert total <= machine["TimeoutSeconds"] <= EXPRESS_LIMIT
+    for figure in (machine["TimeoutSeconds"], worst_pass, again, total):
+        assert f"{figure} s" in machine["Comment"]
 
 
 # The page.

@@ -1,18 +1,33 @@
 """What every event store promises."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from florin.adapters.codec import CorruptEventError, verify
 from florin.domain.account import AccountKind
+from florin.domain.chart import REFUNDS_IN_TRANSIT, wallet
 from florin.domain.history import NO_EVENTS, Draft, Head, History
-from florin.domain.payment import PaymentRiskAssessed, PaymentVoided, RiskDecision, decide, fold
+from florin.domain.ledger import Entry, Leg, Posting, Side
+from florin.domain.money import Money
+from florin.domain.payment import (
+    PaymentRefundRequested,
+    PaymentRiskAssessed,
+    PaymentVoided,
+    RiskDecision,
+    decide,
+    fold,
+)
+from florin.domain.refusals import Refusal
 from florin.ports import (
+    AccountKey,
     AlreadyReceived,
     Appended,
     Batch,
+    InsufficientFunds,
+    Line,
     Profile,
     Receipt,
     StreamMoved,
@@ -159,3 +174,116 @@ def test_every_event_is_chained_to_the_one_before(store: Store) -> None:
     for broken in (rows[1:], (rows[0], rows[2]), (rows[1], rows[0], rows[2])):
         with pytest.raises(CorruptEventError, match="breaks at version"):
             verify(broken)
+
+
+# What a fact takes from a wallet, it takes in its own write.
+
+
+def refund_of(store: Store, minor: int, stream: str = "pay_1", **more: object) -> Batch:
+    """A fact that takes money from the seller's wallet, guarded."""
+    seller = more.pop("seller")
+    payer = wallet(str(seller))
+    amount = Money(minor, "EUR")
+    entry = Entry(
+        chart_version=1,
+        postings=(Posting(debit=payer, credit=REFUNDS_IN_TRANSIT, amount=amount),),
+        guarded={payer: minor},
+    )
+    fact = PaymentRefundRequested(
+        refund_id="ref_1", amount=amount, fee_returned=Money(0, "EUR"), reason=None
+    )
+    return batch(
+        Draft(event=fact, entry=entry), after=store.read(stream).head, stream=stream, **more
+    )
+
+
+def paid_in(store: Store, minor: int) -> str:
+    """A seller with money in the wallet."""
+    seller = opened_account(store)
+    account = wallet(seller)
+    key = AccountKey(tenant_id=TENANT, account=account, currency="EUR")
+    leg = Leg(account=account, side=Side.CREDIT, amount=Money(minor, "EUR"))
+    store.post(key, [Line(entry_id="pay_0:6", leg=leg, recorded_at=NOON)])
+    return seller
+
+
+def available(store: Store, seller: str) -> int:
+    profile = store.profile(TENANT, seller)
+    assert profile is not None
+    return store.wallet(profile).available_minor
+
+
+def test_a_guard_gives_what_is_there_and_no_more(store: Store) -> None:
+    seller = paid_in(store, 100)
+    store.append(batch(initiated()))
+    assert isinstance(store.append(refund_of(store, 60, seller=seller)), Appended)
+    before = store.read("pay_1")
+    refused = store.append(refund_of(store, 41, seller=seller, receipt=receipt("key-2", "ref_2")))
+    assert refused == InsufficientFunds(wallet(seller))
+    assert store.read("pay_1") == before
+    assert store.receipt(TENANT, "key-2") is None
+    assert available(store, seller) == 40
+    assert isinstance(store.append(refund_of(store, 40, seller=seller)), Appended)
+    assert available(store, seller) == 0
+
+
+def test_a_stale_writer_takes_nothing(store: Store) -> None:
+    seller = paid_in(store, 100)
+    store.append(batch(initiated()))
+    stale = refund_of(store, 60, seller=seller)
+    store.append(batch(ASSESSED, after=store.read("pay_1").head))
+    assert store.append(stale) == StreamMoved()
+    assert available(store, seller) == 100
+
+
+def test_what_the_guard_gave_is_not_taken_again_by_the_line(store: Store) -> None:
+    seller = paid_in(store, 100)
+    store.append(batch(initiated()))
+    store.append(refund_of(store, 60, seller=seller))
+    payer = wallet(seller)
+    line = Line(
+        entry_id="pay_1:2",
+        leg=Leg(account=payer, side=Side.DEBIT, amount=Money(60, "EUR")),
+        recorded_at=NOON,
+        guarded_minor=60,
+    )
+    store.post(AccountKey(tenant_id=TENANT, account=payer, currency="EUR"), [line])
+    profile = store.profile(TENANT, seller)
+    assert profile is not None
+    shown = store.wallet(profile)
+    assert (shown.available_minor, shown.held_minor, shown.balance_minor) == (40, 0, 40)
+
+
+@pytest.mark.usefixtures("atomic")
+def test_of_many_who_take_the_same_money_one_gets_it(store: Store) -> None:
+    seller = paid_in(store, 100)
+    streams = [f"pay_{number}" for number in range(8)]
+    for stream in streams:
+        store.append(batch(initiated(), stream=stream))
+    wanted = [refund_of(store, 60, stream, seller=seller) for stream in streams]
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(store.append, wanted))
+    assert sum(isinstance(answer, Appended) for answer in answers) == 1
+    assert sum(isinstance(answer, InsufficientFunds) for answer in answers) == 7
+    assert available(store, seller) == 40
+
+
+# A refusal can be bound to a key too.
+
+
+def test_a_key_is_bound_once(store: Store) -> None:
+    refusal = replace(receipt("key-1", "pay_1"), refusal=Refusal.PAYMENT_CAPTURED)
+    assert store.receipt(TENANT, "key-1") is None
+    assert store.bind(refusal) == refusal
+    assert store.receipt(TENANT, "key-1") == refusal
+    other = replace(receipt("key-1", "pay_2"), refusal=Refusal.PAYMENT_FAILED)
+    assert store.bind(other) == refusal
+    effect = batch(initiated(), receipt=receipt("key-1", "pay_1"))
+    assert store.append(effect) == AlreadyReceived(refusal)
+
+
+def test_an_effect_keeps_its_key_from_a_refusal(store: Store) -> None:
+    first = replace(receipt("key-1", "pay_1"), version=7)
+    store.append(batch(initiated(), receipt=first))
+    refusal = replace(receipt("key-1", "pay_1"), refusal=Refusal.PAYMENT_CAPTURED)
+    assert store.bind(refusal) == first

@@ -84,7 +84,7 @@ def test_a_capture_that_fails_is_voided(stack: Stack, client: Client) -> None:
     payment = pay(client, client.seller(), "tok_capture_fails")
     assert payment["status"] == "failed"
     assert payment["failure"]["reason"] == "capture_declined"
-    assert payment["saga"]["completed_steps"] == ["AssessRisk", "Authorize", "Void", "Failed"]
+    assert payment["saga"]["completed_steps"] == ["AssessRisk", "Authorize", "Void", "Finish"]
     books = simulator_books(stack, payment["payment_id"])
     assert (books.authorized, books.captured, books.voided) == (1, 0, 1)
     assert ledger(client, payment["payment_id"]) == []

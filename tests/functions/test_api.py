@@ -36,7 +36,7 @@ def test_every_other_route_needs_a_tenant(world: World, route: str, authorizer: 
     [
         ("GET", "/payments"),
         ("PUT", "/payments/{payment_id}"),
-        ("POST", "/payments/{payment_id}/capture"),
+        ("POST", "/payments/{payment_id}/dispute"),
         ("GET", "/"),
     ],
 )
@@ -130,7 +130,8 @@ def test_the_function_makes_its_world_from_the_environment(
     for name in ("EVENTS", "IDEMPOTENCY", "ACCOUNTS", "VIEWS", "CONFIG"):
         monkeypatch.setenv(f"{name}_TABLE", name.lower())
     monkeypatch.setenv("PEPPER_SECRET_ID", "pepper")
-    monkeypatch.setenv("STATE_MACHINE_ARN", "arn:machine")
+    monkeypatch.setenv("PAYMENT_MACHINE_ARN", "arn:payment")
+    monkeypatch.setenv("FOLLOW_UP_MACHINE_ARN", "arn:follow-up")
     # Imported here: the module makes its clients and wants the settings above.
     from api.handler import handler  # noqa: PLC0415
 

@@ -12,7 +12,7 @@ from florin.adapters.memory import MemoryConfig
 from florin.domain.payment import Step
 from florin.domain.provider import Approved, Declined, Hardness, NotAttempted, Unknown
 from florin.edge.cache import CachedAccounts, CachedConfig
-from florin.ports import AlreadyReceived, Appended, Batch, ContentionError, StreamMoved
+from florin.ports import AppendResult, Batch, ContentionError
 from tests.functions.world import (
     OTHER_TENANT,
     Counting,
@@ -24,7 +24,7 @@ from tests.functions.world import (
 from tests.support.examples import TENANT
 
 FORWARD = (Step.ASSESS_RISK, Step.AUTHORIZE, Step.CAPTURE)
-UNDO = (Step.VOID, Step.FAILED)
+UNDO = (Step.VOID, Step.FINISH)
 NO = Declined(code="card_declined", hardness=Hardness.HARD)
 UNHEARD_OF = "pay_01JZ8QB2S5E0GZ4Y1KXAM9V7TD"
 
@@ -164,7 +164,8 @@ LONG = "x" * 256
         ({"metadata": {str(n): "" for n in range(21)}}, (400, "parameter_invalid", "metadata")),
         # All fields that are wrong in one way are named, and no others.
         ({"amount": 0, "order_id": ""}, (400, "parameter_invalid", "amount,order_id")),
-        ({"capture_method": "manual"}, (400, "parameter_unknown", "capture_method")),
+        ({"capture_method": "by hand"}, (400, "parameter_invalid", "capture_method")),
+        ({"return_url": "https://x"}, (400, "parameter_unknown", "return_url")),
         ({"return_url": "a", "as": 1}, (400, "parameter_unknown", "return_url,as")),
         ({"amount": 0, "tip": 1}, (400, "parameter_unknown", "tip")),
         ({"x" * 65: 1}, (400, "parameter_unknown", "x" * 64 + "…")),
@@ -341,7 +342,7 @@ class Busy(Counting):
 
     busy = False
 
-    def append(self, batch: Batch) -> Appended | StreamMoved | AlreadyReceived:
+    def append(self, batch: Batch) -> AppendResult:
         if self.busy:
             raise ContentionError("8 tries met other transactions")
         return super().append(batch)
@@ -362,7 +363,7 @@ def test_contention_is_transient_and_says_when_to_come_again() -> None:
 class Stuttering(Counting):
     """A store whose client sends what it has written once more, and reports the second answer."""
 
-    def append(self, batch: Batch) -> Appended | StreamMoved | AlreadyReceived:
+    def append(self, batch: Batch) -> AppendResult:
         super().append(batch)
         return super().append(batch)
 
@@ -478,14 +479,18 @@ def test_a_fresh_payment_is_processing(world: World, seller: str) -> None:
         "currency": "EUR",
         "recipient": seller,
         "payment_method": "card_****",
+        "capture_method": "automatic",
         "description": None,
         "customer": None,
         "order_id": None,
         "metadata": {},
         "created_at": "2026-11-21T12:00:00.000Z",
         "completed_at": None,
+        "captured": 0,
         "fees": None,
         "net_amount": None,
+        "refunded": 0,
+        "refunds": [],
         "failure": None,
         "events": [{"type": "payment.initiated", "timestamp": "2026-11-21T12:00:00.000Z"}],
         "saga": {
@@ -555,7 +560,7 @@ def test_a_payment_that_is_being_undone(world: World) -> None:
     payment = world.get("/payments/{payment_id}", payment_id).body
     assert payment["failure"] == {"reason": "capture_declined", "code": "card_declined"}
     assert payment["payment_method"] == "card_****4242"
-    assert payment["saga"]["completed_steps"] == ["AssessRisk", "Authorize", "Void", "Failed"]
+    assert payment["saga"]["completed_steps"] == ["AssessRisk", "Authorize", "Void", "Finish"]
     assert [attempt["result"] for attempt in payment["attempts"]] == [
         "approved",
         "declined",
@@ -604,8 +609,10 @@ def test_the_facts_of_a_payment(world: World) -> None:
     assert facts[5]["data"] == {
         "amount": 1_000,
         "currency": "EUR",
+        "capture_id": "capture",
         "fee": 30,
-        "operation_id": f"{payment_id}:capture",
+        "released": 0,
+        "final": True,
     }
     for secret in ("tok_visa_secret", "owner-secret", TENANT):
         assert secret not in reply.text

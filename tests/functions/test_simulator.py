@@ -1,5 +1,6 @@
 """The provider simulator alone: what it answers, and what its books say afterwards."""
 
+import base64
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -136,6 +137,9 @@ def test_a_bad_card_is_declined_and_leaves_no_charge(
     assert (answer["error"]["code"], answer["error"]["hardness"]) == (declined, hardness)
     assert answer["error"]["message"]
     assert charges(simulator, "pay_1") == []
+    books = simulator.service.books
+    stored = books._client.scan(TableName=books._table)["Items"]
+    assert sorted(item["book"]["S"] for item in stored) == ["key#a-1", "order#pay_1"]
 
 
 def test_a_capture_that_fails_leaves_the_charge_to_be_voided(
@@ -194,6 +198,13 @@ def test_a_key_is_bound_to_its_request(simulator: Simulator, post: Call, authori
     assert code(post(path, "key", reference="pay_1:void")) == reused
     assert states(simulator) == [("authorized", 0)]
     assert charges(simulator, "pay_2") == []
+
+
+def test_a_key_is_bound_to_its_charge(simulator: Simulator, authorize: Call, capture: Call) -> None:
+    first, second = authorize("a-1")[1]["charge"], authorize("a-2")[1]["charge"]
+    assert capture(first, "key")[0] == 201
+    assert code(capture(second, "key")) == (422, "idempotency_key_reused")
+    assert sorted(states(simulator)) == [("authorized", 0), ("captured", 1_000)]
 
 
 def test_a_refusal_is_not_bound_to_its_key(
@@ -337,6 +348,14 @@ def test_a_body_that_is_no_json_object_is_refused(simulator: Simulator, body: st
     assert code(answer) == (400, "invalid_json")
 
 
+def test_a_body_in_base_64_is_read(simulator: Simulator) -> None:
+    body = {"amount": 1, "currency": "EUR", "payment_method": "tok_visa", "reference": "pay_1:a"}
+    encoded = base64.b64encode(json.dumps(body).encode()).decode()
+    headers = {"Authorization": f"Bearer {SECRET}", "Idempotency-Key": "a-1"}
+    event = gateway_event("POST", AUTHORIZATIONS, encoded, headers) | {"isBase64Encoded": True}
+    assert simulator(event)["statusCode"] == 201
+
+
 @pytest.mark.parametrize(
     ("changed", "param"),
     [
@@ -382,38 +401,49 @@ def test_a_post_needs_an_idempotency_key(post: Call, key: str | None) -> None:
 
 
 class Pressed:
-    """A client whose transactions are canceled for these reasons before they get through."""
+    """A client whose transactions meet these errors before one gets through, and whose queries
+    answer item by item."""
 
-    def __init__(self, client: Any, *canceled: tuple[str, ...]) -> None:
-        self._client, self.canceled = client, list(canceled)
+    def __init__(self, client: Any, *errors: dict[str, Any]) -> None:
+        self._client, self.errors = client, list(errors)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
 
     def transact_write_items(self, **request: Any) -> Any:
-        if not self.canceled:
+        if not self.errors:
             return self._client.transact_write_items(**request)
-        response: Any = {
-            "Error": {"Code": "TransactionCanceledException", "Message": ""},
-            "CancellationReasons": [{"Code": reason} for reason in self.canceled.pop(0)],
-        }
+        response: Any = self.errors.pop(0)
         raise ClientError(response, "TransactWriteItems")
 
+    def query(self, **request: Any) -> Any:
+        return self._client.query(**request, Limit=1)
 
-CONFLICT = ("TransactionConflict", "None", "None")
-CONFLICT_AND_CAPTURED = ("TransactionConflict", "None", "ConditionalCheckFailed")
+
+def canceled(*reasons: str) -> dict[str, Any]:
+    error = {"Code": "TransactionCanceledException", "Message": ""}
+    return {"Error": error, "CancellationReasons": [{"Code": reason} for reason in reasons]}
+
+
+def failed(code: str) -> dict[str, Any]:
+    return {"Error": {"Code": code, "Message": ""}}
+
+
+CONFLICT = canceled("TransactionConflict", "None", "None")
+CONFLICT_AND_CAPTURED = canceled("TransactionConflict", "None", "ConditionalCheckFailed")
+IN_PROGRESS = failed("TransactionInProgressException")
 ASKED = Asked(reference="pay_1:capture", idempotency_key="c-1", fingerprint="same")
 
 
-def pressed(simulator: Simulator, *canceled: tuple[str, ...]) -> Service:
+def pressed(simulator: Simulator, *errors: dict[str, Any]) -> Service:
     books = simulator.service.books
-    client: Any = Pressed(books._client, *canceled)
+    client: Any = Pressed(books._client, *errors)
     return Service(Books(client, books._table, pause=lambda _: None), SystemClock())
 
 
 def test_a_conflict_is_tried_again(simulator: Simulator, authorize: Call) -> None:
     charge = authorize()[1]["charge"]
-    done = pressed(simulator, CONFLICT, CONFLICT).capture(ASKED, charge, 1_000)
+    done = pressed(simulator, CONFLICT, IN_PROGRESS, CONFLICT).capture(ASKED, charge, 1_000)
     assert isinstance(done, Done)
     assert not done.replayed
     assert states(simulator) == [("captured", 1_000)]
@@ -446,10 +476,18 @@ def test_a_conflict_without_end_is_in_flight_and_writes_nothing(
 def test_a_table_that_fails_is_not_answered_for(simulator: Simulator, authorize: Call) -> None:
     """The function fails, the gateway answers 5xx, and the caller knows that it does not know."""
     charge = authorize()[1]["charge"]
-    service = pressed(simulator)
-    service.books._client.delete_table(TableName=service.books._table)
-    with pytest.raises(ClientError):
+    service = pressed(simulator, failed("InternalServerError"))
+    with pytest.raises(ClientError, match="InternalServerError"):
         service.capture(ASKED, charge, 1_000)
+
+
+def test_books_longer_than_a_page_are_read_to_their_end(
+    simulator: Simulator, authorize: Call
+) -> None:
+    opened = [authorize(key)[1]["charge"] for key in ("a-1", "a-2", "a-3")]
+    service = pressed(simulator)
+    assert [charge.charge_id for charge in service.charges("pay_1")] == opened
+    assert len(service.operations("pay_1:authorization")) == 3
 
 
 # The function as it is deployed.

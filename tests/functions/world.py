@@ -17,7 +17,7 @@ from florin.adapters.memory import Memory, MemoryConfig, MemorySagas
 from florin.adapters.risk import PassingRisk
 from florin.domain.payment import Step
 from florin.domain.provider import ProviderAnswer
-from florin.ports import AlreadyReceived, Appended, Batch, FeeSchedule, StreamMoved, Tenant
+from florin.ports import Appended, AppendResult, Batch, FeeSchedule, Tenant
 from florin.projection import Projector
 from florin.saga import Saga
 from infra.paths import ROOT
@@ -58,7 +58,7 @@ class Counting(Memory):
         self.written: list[Batch] = []
         self.profiles_read = 0
 
-    def append(self, batch: Batch) -> Appended | StreamMoved | AlreadyReceived:
+    def append(self, batch: Batch) -> AppendResult:
         answer = super().append(batch)
         if isinstance(answer, Appended):
             self.written.append(batch)
@@ -101,6 +101,7 @@ class World:
     def __post_init__(self) -> None:
         self.app = App(
             store=self.store,
+            books=self.store,
             accounts=self.store,
             config=MemoryConfig(
                 tenants={TENANT: tenant(), OTHER_TENANT: tenant(OTHER_TENANT)},
@@ -159,17 +160,35 @@ class World:
         ]
         return payment_id
 
-    def run(self, payment_id: str, *steps: Step, execution: str = "arn:execution:1") -> None:
-        """Run steps of the payment's saga, and bring the books up to date."""
-        saga = Saga(
+    @property
+    def saga(self) -> Saga:
+        return Saga(
             store=self.store,
             clock=self.clock,
             risk=PassingRisk(),
             provider=lambda _: self.provider,
             new_owner=lambda: "owner-secret",
         )
+
+    def change(self, payment_id: str, what: str, body: Json | str = "", key: str = "c-1") -> Reply:
+        """Ask something of a payment."""
+        text = body if isinstance(body, str) else json.dumps(body)
+        event = posted(f"/payments/{{payment_id}}/{what}", text, key)
+        event |= {
+            "path": f"/payments/{payment_id}/{what}",
+            "pathParameters": {"payment_id": payment_id},
+        }
+        return self.send(event)
+
+    def follow_up(self, payment_id: str, execution: str = "arn:execution:2") -> None:
+        """Do what was asked of an authorized payment, and bring the books up to date."""
+        self.saga.follow_up(payment_id, execution)
+        Projector(store=self.store, books=self.store).project(self.store.streams())
+
+    def run(self, payment_id: str, *steps: Step, execution: str = "arn:execution:1") -> None:
+        """Run steps of the payment's saga, and bring the books up to date."""
         for step in steps:
-            saga.run(step, payment_id, execution)
+            self.saga.run(step, payment_id, execution)
         Projector(store=self.store, books=self.store).project(self.store.streams())
 
 

@@ -69,11 +69,19 @@ class ScriptedProvider(PaymentProvider):
         return self._answer(call)
 
     def capture(
-        self, call: Call, authorization: PaymentAuthorized, amount: Money
+        self,
+        call: Call,
+        authorization: PaymentAuthorized,
+        amount: Money,
+        *,
+        final: bool = True,
     ) -> ProviderAnswer:
         return self._answer(call)
 
     def void(self, call: Call, authorization: PaymentAuthorized) -> ProviderAnswer:
+        return self._answer(call)
+
+    def refund(self, call: Call, authorization: PaymentAuthorized, amount: Money) -> ProviderAnswer:
         return self._answer(call)
 
     def look_up(self, call: Call) -> ProviderAnswer | None:

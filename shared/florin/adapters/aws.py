@@ -55,16 +55,23 @@ def secret(secrets: "SecretsManagerClient", secret_id: str) -> str:
 
 
 class StepFunctionsSagas:
-    """Starts executions of one state machine, STANDARD or EXPRESS."""
+    """Starts executions of the two state machines, both STANDARD or both EXPRESS."""
 
-    def __init__(self, states: "SFNClient", state_machine_arn: str) -> None:
+    def __init__(self, states: "SFNClient", payment_arn: str, follow_up_arn: str) -> None:
         self._states = states
-        self._arn = state_machine_arn
+        self._payment_arn = payment_arn
+        self._follow_up_arn = follow_up_arn
 
     def start(self, payment_id: str, version: int) -> None:
+        self._start(self._payment_arn, payment_id, version)
+
+    def follow_up(self, payment_id: str, version: int) -> None:
+        self._start(self._follow_up_arn, payment_id, version)
+
+    def _start(self, arn: str, payment_id: str, version: int) -> None:
         try:
             self._states.start_execution(
-                stateMachineArn=self._arn,
+                stateMachineArn=arn,
                 name=f"{payment_id}-v{version}",
                 input=json.dumps({"payment_id": payment_id}),
             )

@@ -17,9 +17,15 @@ from florin.domain.history import GENESIS, Draft, Event, Head, Recorded, link, n
 from florin.domain.ledger import Entry
 from florin.domain.payment import (
     PaymentAuthorized,
+    PaymentCanceled,
+    PaymentCancelRequested,
     PaymentCaptured,
+    PaymentCaptureRequested,
     PaymentFailed,
     PaymentInitiated,
+    PaymentRefunded,
+    PaymentRefundFailed,
+    PaymentRefundRequested,
     PaymentRiskAssessed,
     PaymentVoided,
     ProviderCallDeclined,
@@ -65,9 +71,15 @@ SCHEMAS: Final = (
     Schema("payment.call_not_attempted", ProviderCallNotAttempted),
     Schema("payment.call_declined", ProviderCallDeclined),
     Schema("payment.authorized", PaymentAuthorized),
+    Schema("payment.capture_requested", PaymentCaptureRequested),
     Schema("payment.captured", PaymentCaptured),
+    Schema("payment.cancel_requested", PaymentCancelRequested),
     Schema("payment.voided", PaymentVoided),
     Schema("payment.failed", PaymentFailed),
+    Schema("payment.canceled", PaymentCanceled),
+    Schema("payment.refund_requested", PaymentRefundRequested),
+    Schema("payment.refunded", PaymentRefunded),
+    Schema("payment.refund_failed", PaymentRefundFailed),
     Schema("account.opened", AccountOpened),
 )
 

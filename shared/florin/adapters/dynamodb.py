@@ -29,13 +29,16 @@ from florin.domain.chart import wallet as wallet_account
 from florin.domain.history import History
 from florin.domain.ledger import Leg, Side
 from florin.domain.money import Money
+from florin.domain.refusals import Refusal
 from florin.ports import (
     AccountKey,
     Advance,
     AlreadyReceived,
     Appended,
+    AppendResult,
     Batch,
     ContentionError,
+    InsufficientFunds,
     Line,
     Profile,
     Receipt,
@@ -121,10 +124,11 @@ class Dynamo:
         )
         return tuple(row_from_item(item) for item in items)
 
-    def append(self, batch: Batch) -> Appended | StreamMoved | AlreadyReceived:
+    def append(self, batch: Batch) -> AppendResult:
         rows = self._codec.encode(batch)
         appended = Appended(tuple(self._codec.decode(row) for row in rows))
-        if len(rows) == 1 and batch.receipt is None and batch.opens is None:
+        guards = batch.guarded()
+        if len(rows) == 1 and batch.receipt is None and batch.opens is None and not guards:
             return appended if self._put_alone(rows[0]) else StreamMoved()
 
         puts: list[Item] = []
@@ -136,12 +140,47 @@ class Dynamo:
                 self._put(self._tables.accounts, item, "account")
                 for item in _wallet_items(batch.opens)
             ]
-        reasons = self._transact(puts)
+        takes = [self._take(key, minor) for key, minor in guards.items()]
+        reasons = self._transact(puts + takes)
         if reasons is None:
             return appended
         if batch.receipt is not None and reasons[0].failed:
             return AlreadyReceived(_receipt(_found(reasons[0])))
-        return StreamMoved()
+        if any(reason.failed for reason in reasons[: len(puts)]):
+            return StreamMoved()
+        (short, *_) = (
+            key for key, reason in zip(guards, reasons[len(puts) :], strict=True) if reason.failed
+        )
+        return InsufficientFunds(short.account)
+
+    def _take(self, key: AccountKey, minor: int) -> Item:
+        """Take from a guarded account what is there, and nothing that is not."""
+        return _update(
+            self._tables.accounts,
+            {"account": _s(_account_key(key)), "item": _s("#guard")},
+            "SET spendable = spendable - :amount",
+            {":amount": _n(minor)},
+            condition="spendable >= :amount",
+        )
+
+    def receipt(self, tenant_id: str, key: str) -> Receipt | None:
+        item = self._get(self._tables.idempotency, {"id": _s(f"{tenant_id}#{key}")})
+        return None if item is None else _receipt(item)
+
+    def bind(self, receipt: Receipt) -> Receipt:
+        put = self._put(self._tables.idempotency, _receipt_item(receipt), "id")["Put"]
+
+        def bound() -> Receipt:
+            try:
+                self._client.put_item(**put)
+            except ClientError as error:
+                if error_code(error) != "ConditionalCheckFailedException":
+                    raise
+                found: Any = error.response
+                return _receipt(found["Item"])
+            return receipt
+
+        return self._retrying(bound)
 
     def _put_alone(self, row: Row) -> bool:
         """Put one event; false if another one stands in its place."""
@@ -224,9 +263,10 @@ class Dynamo:
         if position is None:
             raise LookupError(f"{wallet.account} has no position")
         number, balance = _int(position, "number"), _int(position, "balance")
-        moved, items = 0, []
+        moved, freed, items = 0, 0, []
         for offset, line in enumerate(lines, start=1):
             moved += line.leg.credit_minor
+            freed += line.leg.credit_minor + line.guarded_minor
             numbered = StatementLine(
                 line=line, number=number + offset, balance_after_minor=balance + moved
             )
@@ -250,7 +290,7 @@ class Dynamo:
                 table,
                 {"account": _s(key), "item": _s("#guard")},
                 "ADD spendable :moved",
-                {":moved": _n(moved)},
+                {":moved": _n(freed)},
                 condition="attribute_exists(account)",
             )
         )
@@ -515,6 +555,8 @@ def _receipt_item(receipt: Receipt) -> Item:
         "object_id": _s(receipt.object_id),
         "recorded_at": _iso(receipt.recorded_at),
         "fingerprint": {"M": {name: _s(value) for name, value in receipt.fingerprint.items()}},
+        "version": _n(receipt.version),
+        **({} if receipt.refusal is None else {"refusal": _s(receipt.refusal)}),
     }
 
 
@@ -526,6 +568,8 @@ def _receipt(item: Item) -> Receipt:
         object_id=_text(item, "object_id"),
         recorded_at=_time(item, "recorded_at"),
         fingerprint={name: str(value["S"]) for name, value in item["fingerprint"]["M"].items()},
+        version=_int(item, "version"),
+        refusal=Refusal.named(_text(item, "refusal")) if "refusal" in item else None,
     )
 
 

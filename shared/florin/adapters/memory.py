@@ -19,7 +19,9 @@ from florin.ports import (
     AlreadyReceived,
     ApiKey,
     Appended,
+    AppendResult,
     Batch,
+    InsufficientFunds,
     Line,
     Message,
     Profile,
@@ -69,7 +71,7 @@ class Memory:
         with self._lock:
             return tuple(self._streams)
 
-    def append(self, batch: Batch) -> Appended | StreamMoved | AlreadyReceived:
+    def append(self, batch: Batch) -> AppendResult:
         rows = self._codec.encode(batch)
         with self._lock:
             if batch.receipt is not None:
@@ -78,6 +80,11 @@ class Memory:
                     return AlreadyReceived(first)
             if len(self._streams.get(batch.stream, ())) != batch.after.version:
                 return StreamMoved()
+            for key, minor in batch.guarded().items():
+                if self._wallets[key].spendable_minor < minor:
+                    return InsufficientFunds(key.account)
+            for key, minor in batch.guarded().items():
+                self._wallets[key].spendable_minor -= minor
             if batch.receipt is not None:
                 self._receipts[batch.receipt.tenant_id, batch.receipt.key] = batch.receipt
             if batch.opens is not None:
@@ -86,6 +93,14 @@ class Memory:
                 self._wallets[_wallet_key(profile)] = _WalletBook()
             self._streams[batch.stream].extend(rows)
         return Appended(tuple(self._codec.decode(row) for row in rows))
+
+    def bind(self, receipt: Receipt) -> Receipt:
+        with self._lock:
+            return self._receipts.setdefault((receipt.tenant_id, receipt.key), receipt)
+
+    def receipt(self, tenant_id: str, key: str) -> Receipt | None:
+        with self._lock:
+            return self._receipts.get((tenant_id, key))
 
     # Accounts.
 
@@ -119,7 +134,7 @@ class Memory:
                     continue
                 known.add(line.entry_id)
                 book.balance_minor += line.leg.credit_minor
-                book.spendable_minor += line.leg.credit_minor
+                book.spendable_minor += line.leg.credit_minor + line.guarded_minor
                 book.lines.append(
                     StatementLine(
                         line=line,
@@ -183,9 +198,13 @@ class MemorySagas:
 
     def __init__(self) -> None:
         self.started: list[tuple[str, int]] = []
+        self.followed_up: list[tuple[str, int]] = []
 
     def start(self, payment_id: str, version: int) -> None:
         self.started.append((payment_id, version))
+
+    def follow_up(self, payment_id: str, version: int) -> None:
+        self.followed_up.append((payment_id, version))
 
 
 class MemoryBus:

@@ -46,6 +46,8 @@ REFUSED: Final = frozenset(
         (Operation.CAPTURE, 404, "charge_not_found"),
         (Operation.CAPTURE, 409, "charge_voided"),
         (Operation.CAPTURE, 422, "amount_exceeds_authorization"),
+        (Operation.REFUND, 404, "charge_not_found"),
+        (Operation.REFUND, 422, "amount_exceeds_captured"),
         (Operation.VOID, 404, "charge_not_found"),
         (Operation.VOID, 409, "charge_captured"),
     }
@@ -69,12 +71,31 @@ class SimulatorProvider:
         return self._post(call, "/v1/authorizations", body, wanted)
 
     def capture(
-        self, call: Call, authorization: PaymentAuthorized, amount: Money
+        self,
+        call: Call,
+        authorization: PaymentAuthorized,
+        amount: Money,
+        *,
+        final: bool = True,
+    ) -> ProviderAnswer:
+        body = {"amount": amount.minor, "final": final, "reference": call.reference}
+        return self._move(call, authorization, "capture", amount, body)
+
+    def refund(self, call: Call, authorization: PaymentAuthorized, amount: Money) -> ProviderAnswer:
+        body = {"amount": amount.minor, "reference": call.reference}
+        return self._move(call, authorization, "refund", amount, body)
+
+    def _move(
+        self,
+        call: Call,
+        authorization: PaymentAuthorized,
+        what: str,
+        amount: Money,
+        body: Mapping[str, object],
     ) -> ProviderAnswer:
         charge = authorization.provider_reference
         wanted = {"amount": amount.minor, "currency": amount.currency, "charge": charge}
-        body = {"amount": amount.minor, "reference": call.reference}
-        return self._post(call, f"/v1/authorizations/{quote(charge, '')}/capture", body, wanted)
+        return self._post(call, f"/v1/authorizations/{quote(charge, '')}/{what}", body, wanted)
 
     def void(self, call: Call, authorization: PaymentAuthorized) -> ProviderAnswer:
         charge = authorization.provider_reference

@@ -6,7 +6,7 @@ event that caused it and is found by that event's stream and version.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NewType
 
@@ -52,10 +52,15 @@ class Leg:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """The postings that become visible together, and the version of the chart that made them."""
+    """The postings that become visible together, and the version of the chart that made them.
+
+    `guarded` is what was taken of an account in the very write of the entry, in minor units: its
+    guard has moved already, and only the rest of the account follows later.
+    """
 
     chart_version: int
     postings: tuple[Posting, ...]
+    guarded: Mapping[Account, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.postings:

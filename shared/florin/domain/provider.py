@@ -10,6 +10,7 @@ class Operation(StrEnum):
     AUTHORIZATION = "authorization"
     CAPTURE = "capture"
     VOID = "void"
+    REFUND = "refund"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

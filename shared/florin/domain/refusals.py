@@ -21,6 +21,11 @@ class Refusal(StrEnum):
         member.transient = transient
         return member
 
+    @classmethod
+    def named(cls, code: str) -> Self:
+        """The refusal with this value. Raises KeyError if there is none."""
+        return {member.value: member for member in cls}[code]
+
     # The request itself.
     BODY_MALFORMED = "body_malformed", "The body is not a JSON object."
     BODY_TOO_LARGE = "body_too_large", "The body is larger than the API accepts."
@@ -58,6 +63,24 @@ class Refusal(StrEnum):
     # What the state does not allow.
     ACCOUNT_EXISTS = "account_exists", "An account with this id exists."
     PAYMENT_EXISTS = "payment_exists", "A payment with this id exists."
+    PAYMENT_NOT_AUTHORIZED = (
+        "payment_not_authorized",
+        "The payment is not authorized yet.",
+        True,
+    )
+    PAYMENT_NOT_CAPTURED = "payment_not_captured", "Nothing of the payment was captured yet."
+    PAYMENT_CAPTURED = "payment_captured", "The payment is captured already."
+    PAYMENT_CANCELED = "payment_canceled", "The payment is canceled."
+    PAYMENT_FAILED = "payment_failed", "The payment has failed."
+    AMOUNT_EXCEEDS_AUTHORIZATION = (
+        "amount_exceeds_authorization",
+        "More than what is left of the authorization.",
+    )
+    AMOUNT_EXCEEDS_REFUNDABLE = (
+        "amount_exceeds_refundable",
+        "More than what is left to refund.",
+    )
+    INSUFFICIENT_FUNDS = "insufficient_funds", "The wallet does not have the money."
     PAYMENT_NOT_UNDONE = "payment_not_undone", "The payment has effects that are not undone yet."
     PROVIDER_ANSWER_PENDING = (
         "provider_answer_pending",

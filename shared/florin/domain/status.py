@@ -4,6 +4,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from florin.domain.payment import (
+    Canceled,
     Captured,
     Failed,
     Held,
@@ -11,7 +12,8 @@ from florin.domain.payment import (
     Pending,
     Undoing,
     Unseen,
-    open_call,
+    open_calls,
+    owed,
 )
 
 
@@ -22,7 +24,10 @@ class Status(StrEnum):
     AWAITING_PROVIDER = "awaiting_provider"
     AUTHORIZED = "authorized"
     SUCCEEDED = "succeeded"
+    PARTIALLY_REFUNDED = "partially_refunded"
+    REFUNDED = "refunded"
     FAILED = "failed"
+    CANCELED = "canceled"
 
 
 class SagaStatus(StrEnum):
@@ -37,16 +42,19 @@ class SagaStatus(StrEnum):
 
 def status_of(payment: Payment) -> Status:
     """A call that the provider has not answered comes before everything else: it is unknown."""
-    call = open_call(payment)
-    if call is not None and call.unanswered:
+    if not isinstance(payment, Captured) and _is_unknown(payment):
         return Status.AWAITING_PROVIDER
     match payment:
         case Pending() | Undoing():
             return Status.PROCESSING
         case Held():
             return Status.AUTHORIZED
-        case Captured():
-            return Status.SUCCEEDED
+        case Captured(refunded=refunded, captured=captured):
+            if refunded.is_zero:
+                return Status.SUCCEEDED
+            return Status.REFUNDED if refunded == captured else Status.PARTIALLY_REFUNDED
+        case Canceled():
+            return Status.CANCELED
         case Failed():
             return Status.FAILED
         case Unseen():
@@ -56,19 +64,23 @@ def status_of(payment: Payment) -> Status:
 
 
 def saga_status_of(payment: Payment) -> SagaStatus:
-    call = open_call(payment)
-    if call is not None and call.unanswered:
+    if _is_unknown(payment):
         return SagaStatus.WAITING
     match payment:
-        case Pending() | Held():
+        case Held() | Captured() if not owed(payment):
+            return SagaStatus.WAITING if isinstance(payment, Held) else SagaStatus.COMPLETED
+        case Pending() | Held() | Captured():
             return SagaStatus.RUNNING
         case Undoing():
             return SagaStatus.COMPENSATING
-        case Captured():
-            return SagaStatus.COMPLETED
-        case Failed():
+        case Failed() | Canceled():
             return SagaStatus.FAILED
         case Unseen():
             raise AssertionError("what nobody asked for has no saga")
         case _:
             assert_never(payment)
+
+
+def _is_unknown(payment: Payment) -> bool:
+    """Whether a provider was asked and did not answer."""
+    return any(call.unanswered for call in open_calls(payment))

@@ -17,13 +17,22 @@ from florin.domain.history import Event, History, Recorded
 from florin.domain.ledger import Side
 from florin.domain.money import Money
 from florin.domain.payment import (
+    AUTHORIZATION,
+    VOID,
     Captured,
+    CaptureMethod,
     Failed,
     Payment,
     PaymentAuthorized,
+    PaymentCanceled,
+    PaymentCancelRequested,
     PaymentCaptured,
+    PaymentCaptureRequested,
     PaymentFailed,
     PaymentInitiated,
+    PaymentRefunded,
+    PaymentRefundFailed,
+    PaymentRefundRequested,
     PaymentRiskAssessed,
     PaymentVoided,
     ProviderCallDeclined,
@@ -84,6 +93,91 @@ def payment_accepted(asked: PaymentRequest, receipt: Receipt) -> PaymentAccepted
     )
 
 
+class CaptureAccepted(_Answer, frozen=True, kw_only=True):
+    """It will be captured; what counts is the payment's status. Follows from its event alone."""
+
+    capture_id: str
+    payment_id: str
+    status: Status
+    amount: int
+    currency: str
+    final: bool
+    created_at: Timestamp
+
+
+def capture_accepted(recorded: Recorded) -> CaptureAccepted:
+    asked = recorded.event
+    assert isinstance(asked, PaymentCaptureRequested), recorded.type
+    return CaptureAccepted(
+        capture_id=asked.capture_id,
+        payment_id=recorded.stream,
+        status=Status.PROCESSING,
+        amount=asked.amount.minor,
+        currency=asked.amount.currency,
+        final=asked.final,
+        created_at=timestamp(recorded.recorded_at),
+    )
+
+
+class CancelAccepted(_Answer, frozen=True, kw_only=True):
+    """It will be canceled. Follows from its event alone."""
+
+    payment_id: str
+    status: Status
+    created_at: Timestamp
+
+
+def cancel_accepted(recorded: Recorded) -> CancelAccepted:
+    return CancelAccepted(
+        payment_id=recorded.stream,
+        status=Status.PROCESSING,
+        created_at=timestamp(recorded.recorded_at),
+    )
+
+
+class RefundAccepted(_Answer, frozen=True, kw_only=True):
+    """The money is taken from the recipient and on its way back. Follows from its event alone."""
+
+    refund_id: str
+    payment_id: str
+    status: Status
+    amount: int
+    currency: str
+    reason: str | None
+    created_at: Timestamp
+
+
+def refund_accepted(recorded: Recorded) -> RefundAccepted:
+    asked = recorded.event
+    assert isinstance(asked, PaymentRefundRequested), recorded.type
+    return RefundAccepted(
+        refund_id=asked.refund_id,
+        payment_id=recorded.stream,
+        status=Status.PROCESSING,
+        amount=asked.amount.minor,
+        currency=asked.amount.currency,
+        reason=asked.reason,
+        created_at=timestamp(recorded.recorded_at),
+    )
+
+
+class RefundStatus(StrEnum):
+    """Where a refund is. Values go on the wire: add, never rename."""
+
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+class RefundDetails(_Answer, frozen=True, kw_only=True):
+    """A refund of a payment; one that failed gave back what it had taken."""
+
+    refund_id: str
+    amount: int
+    status: RefundStatus
+    created_at: Timestamp
+
+
 class Failure(_Answer, frozen=True, kw_only=True):
     """Why a payment failed: our word, and the provider's."""
 
@@ -127,7 +221,11 @@ class Attempt(_Answer, frozen=True, kw_only=True):
 
 
 class PaymentDetails(_Answer, frozen=True, kw_only=True):
-    """Everything about a payment, from its events. `fees` and `net_amount` come with capture."""
+    """Everything about a payment, from its events.
+
+    `captured` and `refunded` are what the provider has confirmed; `fees` and `net_amount` come
+    with the first capture and are what they were before any refund.
+    """
 
     payment_id: str
     status: Status
@@ -135,14 +233,18 @@ class PaymentDetails(_Answer, frozen=True, kw_only=True):
     currency: str
     recipient: str
     payment_method: str
+    capture_method: CaptureMethod
     description: str | None
     customer: str | None
     order_id: str | None
     metadata: dict[str, str]
     created_at: Timestamp
     completed_at: Timestamp | None
+    captured: int
     fees: int | None
     net_amount: int | None
+    refunded: int
+    refunds: tuple[RefundDetails, ...]
     failure: Failure | None
     events: tuple[Happening, ...]
     saga: SagaProgress
@@ -163,14 +265,18 @@ def payment_details(history: History) -> PaymentDetails:
         currency=terms.amount.currency,
         recipient=terms.recipient,
         payment_method=_masked_method(history),
+        capture_method=terms.capture_method,
         description=terms.description,
         customer=terms.customer,
         order_id=terms.order_id,
         metadata=dict(terms.metadata),
         created_at=timestamp(first.recorded_at),
         completed_at=_completed_at(history),
+        captured=captured.captured.minor if captured else 0,
         fees=captured.fee.minor if captured else None,
         net_amount=captured.net.minor if captured else None,
+        refunded=captured.refunded.minor if captured else 0,
+        refunds=_refunds(history),
         failure=_failure(payment),
         events=tuple(
             Happening(type=recorded.type, timestamp=timestamp(recorded.recorded_at))
@@ -191,9 +297,29 @@ def _masked_method(history: History) -> str:
 
 def _completed_at(history: History) -> str | None:
     for recorded in history.events:
-        if isinstance(recorded.event, PaymentCaptured | PaymentFailed):
+        if isinstance(recorded.event, PaymentCaptured | PaymentFailed | PaymentCanceled):
             return timestamp(recorded.recorded_at)
     return None
+
+
+def _refunds(history: History) -> tuple[RefundDetails, ...]:
+    refunds: dict[str, RefundDetails] = {}
+    for recorded in history.events:
+        match recorded.event:
+            case PaymentRefundRequested(refund_id=refund_id, amount=amount):
+                refunds[refund_id] = RefundDetails(
+                    refund_id=refund_id,
+                    amount=amount.minor,
+                    status=RefundStatus.PENDING,
+                    created_at=timestamp(recorded.recorded_at),
+                )
+            case PaymentRefunded(refund_id=refund_id):
+                done = RefundStatus.SUCCEEDED
+                refunds[refund_id] = msgspec.structs.replace(refunds[refund_id], status=done)
+            case PaymentRefundFailed(refund_id=refund_id):
+                done = RefundStatus.FAILED
+                refunds[refund_id] = msgspec.structs.replace(refunds[refund_id], status=done)
+    return tuple(refunds.values())
 
 
 def _failure(payment: Payment) -> Failure | None:
@@ -209,7 +335,9 @@ COMPLETES: Final[Mapping[type[Event], Step]] = {
     PaymentAuthorized: Step.AUTHORIZE,
     PaymentCaptured: Step.CAPTURE,
     PaymentVoided: Step.VOID,
-    PaymentFailed: Step.FAILED,
+    PaymentRefunded: Step.REFUND,
+    PaymentFailed: Step.FINISH,
+    PaymentCanceled: Step.FINISH,
 }
 """The fact that completes each step of the saga."""
 assert set(COMPLETES.values()) == set(Step), "every step is completed by a fact"
@@ -219,7 +347,7 @@ def _progress(history: History, payment: Payment) -> SagaProgress:
     executions = (recorded.execution for recorded in history.events)
     return SagaProgress(
         status=saga_status_of(payment),
-        current_step=owed(payment),
+        current_step=next((item.step for item in owed(payment)), None),
         completed_steps=tuple(
             COMPLETES[type(recorded.event)]
             for recorded in history.events
@@ -229,23 +357,17 @@ def _progress(history: History, payment: Payment) -> SagaProgress:
     )
 
 
-RESULTS: Final[Mapping[type[Event], AttemptResult]] = {
-    PaymentAuthorized: AttemptResult.APPROVED,
-    PaymentCaptured: AttemptResult.APPROVED,
-    PaymentVoided: AttemptResult.APPROVED,
-    ProviderCallDeclined: AttemptResult.DECLINED,
-    ProviderCallNotAttempted: AttemptResult.NOT_ATTEMPTED,
-    ProviderCallUnanswered: AttemptResult.UNKNOWN,
-}
-"""What each fact says of the call that was open before it."""
-
-
 def _attempts(history: History, provider: str) -> tuple[Attempt, ...]:
-    """The calls in their order, each with the last that was said of it: one is open at a time."""
+    """The calls in their order, each with the last that was said of it.
+
+    One call is open at a time for each operation, so an answer is to its operation's last call.
+    """
     attempts: list[Attempt] = []
+    last: dict[str, int] = {}
     for recorded in history.events:
         event = recorded.event
         if isinstance(event, ProviderCallStarted):
+            last[event.operation_id] = len(attempts)
             attempts.append(
                 Attempt(
                     operation=event.operation,
@@ -254,9 +376,32 @@ def _attempts(history: History, provider: str) -> tuple[Attempt, ...]:
                     result=AttemptResult.PENDING,
                 )
             )
-        elif type(event) in RESULTS:
-            attempts[-1] = msgspec.structs.replace(attempts[-1], result=RESULTS[type(event)])
+            continue
+        answered = _answered(event)
+        if answered is not None:
+            operation_id, result = answered
+            number = last[operation_id]
+            attempts[number] = msgspec.structs.replace(attempts[number], result=result)
     return tuple(attempts)
+
+
+def _answered(event: Event) -> tuple[str, AttemptResult] | None:
+    """Which operation a fact answers for, and how."""
+    match event:
+        case ProviderCallDeclined(operation_id=operation_id):
+            return operation_id, AttemptResult.DECLINED
+        case ProviderCallNotAttempted(operation_id=operation_id):
+            return operation_id, AttemptResult.NOT_ATTEMPTED
+        case ProviderCallUnanswered(operation_id=operation_id):
+            return operation_id, AttemptResult.UNKNOWN
+        case PaymentAuthorized():
+            return AUTHORIZATION, AttemptResult.APPROVED
+        case PaymentCaptured(capture_id=operation_id) | PaymentRefunded(refund_id=operation_id):
+            return operation_id, AttemptResult.APPROVED
+        case PaymentVoided():
+            return VOID, AttemptResult.APPROVED
+        case _:
+            return None
 
 
 # Facts.
@@ -303,6 +448,10 @@ PUBLIC_TYPES: Final = frozenset(
         "payment.captured",
         "payment.voided",
         "payment.failed",
+        "payment.canceled",
+        "payment.refund_requested",
+        "payment.refunded",
+        "payment.refund_failed",
         "account.opened",
     }
 )
@@ -310,18 +459,24 @@ PUBLIC_TYPES: Final = frozenset(
 
 PUBLIC_FIELDS: Final[Mapping[type[Event], tuple[str, ...]]] = {
     PaymentInitiated: (
-        *("amount", "recipient", "provider", "fee_terms"),
+        *("amount", "recipient", "provider", "fee_terms", "capture_method"),
         *("description", "customer", "order_id", "metadata"),
     ),
     PaymentRiskAssessed: ("decision", "assessor"),
     ProviderCallStarted: ("operation", "operation_id", "attempt", "reference"),
-    ProviderCallUnanswered: ("operation", "attempt", "reason"),
-    ProviderCallNotAttempted: ("operation", "attempt", "reason"),
-    ProviderCallDeclined: ("operation", "attempt", "code", "hardness"),
+    ProviderCallUnanswered: ("operation", "operation_id", "attempt", "reason"),
+    ProviderCallNotAttempted: ("operation", "operation_id", "attempt", "reason"),
+    ProviderCallDeclined: ("operation", "operation_id", "attempt", "code", "hardness"),
     PaymentAuthorized: ("amount", "provider_reference", "method"),
-    PaymentCaptured: ("amount", "fee", "operation_id"),
+    PaymentCaptureRequested: ("capture_id", "amount", "final"),
+    PaymentCaptured: ("capture_id", "amount", "fee", "released", "final"),
+    PaymentCancelRequested: ("reason",),
     PaymentVoided: ("amount",),
     PaymentFailed: ("reason", "code"),
+    PaymentCanceled: ("reason",),
+    PaymentRefundRequested: ("refund_id", "amount", "fee_returned", "reason"),
+    PaymentRefunded: ("refund_id", "amount"),
+    PaymentRefundFailed: ("refund_id", "amount", "fee_returned", "code"),
     AccountOpened: ("currency", "kind"),
 }
 """What anybody may know who may see an event. A field is private until it is named here."""

@@ -36,6 +36,14 @@ STATUS: Final[Mapping[Refusal, HTTPStatus]] = {
     Refusal.PAYMENT_NOT_FOUND: HTTPStatus.NOT_FOUND,
     Refusal.ACCOUNT_EXISTS: HTTPStatus.CONFLICT,
     Refusal.PAYMENT_EXISTS: HTTPStatus.CONFLICT,
+    Refusal.PAYMENT_NOT_AUTHORIZED: HTTPStatus.CONFLICT,
+    Refusal.PAYMENT_NOT_CAPTURED: HTTPStatus.CONFLICT,
+    Refusal.PAYMENT_CAPTURED: HTTPStatus.CONFLICT,
+    Refusal.PAYMENT_CANCELED: HTTPStatus.CONFLICT,
+    Refusal.PAYMENT_FAILED: HTTPStatus.CONFLICT,
+    Refusal.AMOUNT_EXCEEDS_AUTHORIZATION: HTTPStatus.CONFLICT,
+    Refusal.AMOUNT_EXCEEDS_REFUNDABLE: HTTPStatus.CONFLICT,
+    Refusal.INSUFFICIENT_FUNDS: HTTPStatus.PAYMENT_REQUIRED,
     Refusal.PAYMENT_NOT_UNDONE: HTTPStatus.CONFLICT,
     Refusal.PROVIDER_ANSWER_PENDING: HTTPStatus.CONFLICT,
     Refusal.ATTEMPTS_EXHAUSTED: HTTPStatus.CONFLICT,
@@ -52,6 +60,7 @@ class ErrorType(StrEnum):
     INVALID_REQUEST = "invalid_request"
     AUTHENTICATION = "authentication"
     NOT_FOUND = "not_found"
+    FUNDS = "funds"
     CONFLICT = "conflict"
     RULE = "rule"
     RATE_LIMITED = "rate_limited"
@@ -61,6 +70,7 @@ class ErrorType(StrEnum):
 ERROR_TYPES: Final[Mapping[HTTPStatus, ErrorType]] = {
     HTTPStatus.BAD_REQUEST: ErrorType.INVALID_REQUEST,
     HTTPStatus.UNAUTHORIZED: ErrorType.AUTHENTICATION,
+    HTTPStatus.PAYMENT_REQUIRED: ErrorType.FUNDS,
     HTTPStatus.FORBIDDEN: ErrorType.AUTHENTICATION,
     HTTPStatus.NOT_FOUND: ErrorType.NOT_FOUND,
     HTTPStatus.CONFLICT: ErrorType.CONFLICT,
@@ -163,7 +173,7 @@ def refusal_answer(refused: Refused, request_id: str) -> Answer:
         transient=refusal.transient,
         request_id=request_id,
     )
-    return Answer(body=Error(error=details), status=status)
+    return Answer(body=Error(error=details), status=status, replayed=refused.replayed)
 
 
 def response(answer: Answer, request_id: str) -> dict[str, Any]:

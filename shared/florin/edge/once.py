@@ -8,10 +8,10 @@ from florin.handle import Once
 
 
 def once(request: Request, key: str, body: msgspec.Struct, pepper: bytes) -> Once:
-    """A request by its tenant's key, its route and the hashes of its fields."""
+    """A request by its tenant's key, the route with what it names, and its fields' hashes."""
     return Once(
         tenant_id=request.tenant_id,
         key=key,
-        route=request.route,
+        route=request.route.format_map(request.path),
         fingerprint=fingerprint(pepper, msgspec.to_builtins(body)),
     )

@@ -14,6 +14,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from florin.domain.account import AccountKind
 from florin.domain.money import AMOUNT_MINOR_MAX
+from florin.domain.payment import CaptureMethod
 from florin.domain.refusals import Refusal
 from florin.edge.http import Request
 from florin.handle import Refused
@@ -45,10 +46,35 @@ class PaymentRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_fiel
     currency: str
     payment_method: Token
     recipient: str
+    capture_method: CaptureMethod | UnsetType = UNSET
     description: Annotated[str, Meta(max_length=500)] | UnsetType = UNSET
     customer: Reference | UnsetType = UNSET
     order_id: Reference | UnsetType = UNSET
     metadata: Annotated[dict[MetadataKey, MetadataValue], Meta(max_length=20)] | UnsetType = UNSET
+
+
+Amount = Annotated[int, Meta(ge=1, le=AMOUNT_MINOR_MAX)]
+Remark = Annotated[str, Meta(max_length=500)]
+
+
+class CaptureRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /payments/{payment_id}/capture. No amount means all that is left."""
+
+    amount: Amount | UnsetType = UNSET
+    final: bool | UnsetType = UNSET
+
+
+class CancelRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /payments/{payment_id}/cancel."""
+
+    reason: Remark | UnsetType = UNSET
+
+
+class RefundRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /payments/{payment_id}/refund. No amount means all that is left."""
+
+    amount: Amount | UnsetType = UNSET
+    reason: Remark | UnsetType = UNSET
 
 
 class AccountRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -73,18 +99,23 @@ def idempotency_key(request: Request) -> str | Refused:
 
 
 def read(request: Request, shape: type[Body]) -> Body | Refused:
-    """The request's body in its shape, or the first kind of error with all fields that have it."""
+    """The request's body in its shape, or the first kind of error with all fields that have it.
+
+    No body at all is an empty one, where no field is required.
+    """
     body = request.body()
     if body is None:
         return Refused(refusal=Refusal.BODY_MALFORMED)
     if len(body) > BODY_BYTES_MAX:
         return Refused(refusal=Refusal.BODY_TOO_LARGE)
+    names = {field.name: field for field in msgspec.structs.fields(shape)}
+    if not body and not any(field.required for field in names.values()):
+        body = b"{}"
     try:
         given = parse(body)
     except MalformedError:
         return Refused(refusal=Refusal.BODY_MALFORMED)
 
-    names = {field.name: field for field in msgspec.structs.fields(shape)}
     unknown = [_shown(name) for name in given if name not in names]
     if unknown:
         return Refused(refusal=Refusal.PARAMETER_UNKNOWN, params=tuple(unknown))

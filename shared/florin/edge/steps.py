@@ -1,4 +1,4 @@
-"""The Lambda handler of a step of the saga: ids in, outcome out."""
+"""The Lambda handlers of the saga's steps: ids in, outcome out."""
 
 import uuid
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import Any
 
 from florin.adapters.clock import SystemClock
 from florin.adapters.risk import PassingRisk
-from florin.domain.payment import Step
+from florin.domain.payment import Outcome, Step
 from florin.edge import log, wiring
 from florin.edge.providers import provider
 from florin.saga import Saga
@@ -15,12 +15,18 @@ Handler = Callable[[dict[str, Any], object], dict[str, str]]
 
 
 def step_handler(step: Step) -> Handler:
-    """The handler for one state of the state machine.
+    """The handler for one state of the state machine `payment`."""
+    saga = _saga()
+    return _handler(step, lambda payment_id, execution: saga.run(step, payment_id, execution))
 
-    It takes `{"payment_id", "execution"}` and answers `{"outcome"}`, the outcome of the state
-    that the payment is in afterwards. It raises only for what nobody expected.
-    """
-    saga = Saga(
+
+def follow_up_handler() -> Handler:
+    """The handler for the one state of the state machine `follow_up`."""
+    return _handler("FollowUp", _saga().follow_up)
+
+
+def _saga() -> Saga:
+    return Saga(
         store=wiring.dynamo(),
         clock=SystemClock(),
         risk=PassingRisk(),
@@ -28,10 +34,16 @@ def step_handler(step: Step) -> Handler:
         new_owner=lambda: uuid.uuid4().hex,
     )
 
+
+def _handler(name: str, work: Callable[[str, str], Outcome]) -> Handler:
+    """It takes `{"payment_id", "execution"}` and answers `{"outcome"}`, the outcome of the state
+    that the payment is in afterwards. It raises only for what nobody expected.
+    """
+
     def handler(event: dict[str, Any], context: object) -> dict[str, str]:
         payment_id, execution = event["payment_id"], event["execution"]
-        outcome = saga.run(step, payment_id, execution)
-        log.line("step", step=step, payment_id=payment_id, execution=execution, outcome=outcome)
+        outcome = work(payment_id, execution)
+        log.line("step", step=name, payment_id=payment_id, execution=execution, outcome=outcome)
         return {"outcome": outcome}
 
     return handler

@@ -54,7 +54,9 @@ def pepper() -> bytes:
 def sagas() -> aws.StepFunctionsSagas:
     # One try: the payment is accepted by then, and its client waits for the answer.
     states = aws.client("stepfunctions", tries_max=1)
-    return aws.StepFunctionsSagas(states, setting("STATE_MACHINE_ARN"))
+    return aws.StepFunctionsSagas(
+        states, setting("PAYMENT_MACHINE_ARN"), setting("FOLLOW_UP_MACHINE_ARN")
+    )
 
 
 @cache

@@ -3,4 +3,4 @@
 from florin.domain.payment import Step
 from florin.edge.steps import step_handler
 
-handler = step_handler(Step.FAILED)
+handler = step_handler(Step.FINISH)

@@ -1,0 +1,235 @@
+"""What is asked of a payment: captures, cancellations and refunds, over API Gateway's events."""
+
+import pytest
+
+from florin.domain.chart import PLATFORM_FEES
+from florin.domain.chart import wallet as wallet_account
+from florin.domain.history import NO_EVENTS, Draft
+from florin.domain.ledger import Entry, Posting
+from florin.domain.money import Money
+from florin.domain.payment import PaymentRefundRequested, Step
+from florin.domain.provider import Approved, Declined, Hardness, Unknown
+from florin.ports import Appended, Batch
+from florin.saga import CALL_BUDGET
+from tests.functions.world import OTHER_TENANT, World, posted
+from tests.support.examples import TENANT
+
+FORWARD = (Step.ASSESS_RISK, Step.AUTHORIZE, Step.CAPTURE)
+NO = Declined(code="refund_declined", hardness=Hardness.HARD)
+NOBODY = "pay_01JZ8QB2S5E0GZ4Y1KXAM9V7TD"
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def held(world: World) -> str:
+    """A payment whose amount waits to be captured by hand."""
+    payment_id = world.payment(capture_method="manual")
+    world.run(payment_id, *FORWARD)
+    return payment_id
+
+
+@pytest.fixture
+def paid(world: World) -> str:
+    payment_id = world.payment()
+    world.run(payment_id, *FORWARD)
+    return payment_id
+
+
+def shown(world: World, payment_id: str) -> dict[str, object]:
+    body: dict[str, object] = world.get("/payments/{payment_id}", payment_id).body
+    return body
+
+
+def wallet(world: World, payment_id: str) -> tuple[int, int]:
+    """What the payment's recipient can spend, and has."""
+    recipient = str(shown(world, payment_id)["recipient"])
+    body = world.get("/wallets/{account_id}", recipient).body
+    return body["available"], body["balance"]
+
+
+def test_a_manual_payment_waits_for_its_capture(world: World, held: str) -> None:
+    assert shown(world, held)["status"] == "authorized"
+    reply = world.change(held, "capture", {"amount": 600, "final": False})
+    assert (reply.status, reply.body["amount"], reply.body["final"]) == (201, 600, False)
+    assert reply.body["capture_id"].startswith("cap_")
+    assert world.sagas.followed_up == [(held, 5)]
+    world.follow_up(held)
+    payment = shown(world, held)
+    assert (payment["status"], payment["captured"], payment["fees"]) == ("succeeded", 600, 18)
+    rest = world.change(held, "capture", key="c-2")
+    assert (rest.body["amount"], rest.body["final"]) == (400, True)
+    world.follow_up(held)
+    assert wallet(world, held) == (970, 970)
+    assert world.change(held, "capture", key="c-3").refusal == (409, "payment_captured", None)
+
+
+def test_a_final_capture_lets_go_of_the_rest(world: World, held: str) -> None:
+    world.change(held, "capture", {"amount": 600})
+    world.follow_up(held)
+    assert shown(world, held)["captured"] == 600
+    assert world.change(held, "capture", key="c-2").refusal == (409, "payment_captured", None)
+
+
+def test_a_cancellation_voids(world: World, held: str) -> None:
+    reply = world.change(held, "cancel", {"reason": "The loom broke"})
+    assert (reply.status, reply.body["status"]) == (201, "processing")
+    world.follow_up(held)
+    payment = shown(world, held)
+    assert payment["status"] == "canceled"
+    assert payment["saga"]["completed_steps"][-2:] == ["Void", "Finish"]  # type: ignore[index]
+    for what, key in (("capture", "c-2"), ("cancel", "c-3"), ("refund", "c-4")):
+        assert world.change(held, what, key=key).refusal == (409, "payment_canceled", None)
+
+
+def test_a_refund_takes_from_the_wallet_when_it_is_accepted(world: World, paid: str) -> None:
+    assert wallet(world, paid) == (970, 970)
+    reply = world.change(paid, "refund", {"amount": 600, "reason": "Moths"})
+    assert (reply.status, reply.body["amount"], reply.body["reason"]) == (201, 600, "Moths")
+    assert wallet(world, paid)[0] == 970 - 582
+    assert shown(world, paid)["refunds"][0]["status"] == "pending"  # type: ignore[index]
+    world.follow_up(paid)
+    payment = shown(world, paid)
+    assert (payment["status"], payment["refunded"]) == ("partially_refunded", 600)
+    world.change(paid, "refund", key="c-2")
+    world.follow_up(paid)
+    assert shown(world, paid)["status"] == "refunded"
+    assert wallet(world, paid) == (0, 0)
+
+
+def test_a_refund_that_is_declined_gives_back(world: World, paid: str) -> None:
+    world.answering(refund=NO)
+    world.change(paid, "refund")
+    assert wallet(world, paid)[0] == 0
+    world.follow_up(paid)
+    payment = shown(world, paid)
+    assert payment["status"] == "succeeded"
+    assert payment["refunds"][0]["status"] == "failed"  # type: ignore[index]
+    assert wallet(world, paid) == (970, 970)
+
+
+def test_a_refund_is_accepted_right_after_the_capture(world: World) -> None:
+    """The wallet has not heard of the money yet; the refund brings the books up to date."""
+    payment_id = world.payment()
+    for step in FORWARD:
+        world.saga.run(step, payment_id, "arn:execution")
+    assert wallet(world, payment_id) == (0, 0)
+    assert world.change(payment_id, "refund").status == 201
+
+
+def test_a_refund_of_what_was_spent_is_refused(world: World, paid: str) -> None:
+    recipient = str(shown(world, paid)["recipient"])
+    spend(world, recipient, 400)
+    refused = world.change(paid, "refund")
+    assert refused.refusal == (402, "insufficient_funds", None)
+    assert wallet(world, paid) == (570, 970)
+    assert world.change(paid, "refund").headers["Idempotent-Replayed"] == "true", "it is bound"
+    assert world.change(paid, "refund", {"amount": 500}, "c-2").status == 201
+
+
+def spend(world: World, account_id: str, minor: int) -> None:
+    """Take money from a wallet, as a fact of another stream does."""
+    payer, amount = wallet_account(account_id), Money(minor, "EUR")
+    entry = Entry(
+        chart_version=1,
+        postings=(Posting(debit=payer, credit=PLATFORM_FEES, amount=amount),),
+        guarded={payer: minor},
+    )
+    fact = PaymentRefundRequested(
+        refund_id="ref_1", amount=amount, fee_returned=Money(0, "EUR"), reason=None
+    )
+    taken = world.store.append(
+        Batch(
+            stream="pay_elsewhere",
+            tenant_id=TENANT,
+            after=NO_EVENTS,
+            drafts=(Draft(event=fact, entry=entry),),
+            at=world.clock.now(),
+        )
+    )
+    assert isinstance(taken, Appended)
+
+
+@pytest.mark.parametrize(
+    ("what", "body", "refusal"),
+    [
+        ("capture", {"amount": 0}, (400, "parameter_invalid", "amount")),
+        ("capture", {"amount": "1"}, (400, "parameter_invalid", "amount")),
+        ("capture", {"final": "no"}, (400, "parameter_invalid", "final")),
+        ("capture", {"currency": "EUR"}, (400, "parameter_unknown", "currency")),
+        ("capture", "[]", (400, "body_malformed", None)),
+        ("capture", {"amount": 1_001}, (409, "amount_exceeds_authorization", None)),
+        ("cancel", {"reason": 1}, (400, "parameter_invalid", "reason")),
+        ("cancel", {"amount": 1}, (400, "parameter_unknown", "amount")),
+        ("refund", {"amount": -1}, (400, "parameter_invalid", "amount")),
+        ("refund", {"amount": 1.5}, (400, "parameter_invalid", "amount")),
+        ("refund", {}, (409, "payment_not_captured", None)),
+    ],
+)
+def test_what_is_wrong_is_refused_and_changes_nothing(
+    world: World, held: str, what: str, body: dict[str, object] | str, refusal: object
+) -> None:
+    before = world.store.rows(held)
+    assert world.change(held, what, body).refusal == refusal
+    assert world.store.rows(held) == before
+    assert not world.sagas.followed_up
+
+
+@pytest.mark.parametrize("what", ["capture", "cancel", "refund"])
+def test_a_foreign_payment_is_an_unknown_one(world: World, held: str, what: str) -> None:
+    foreign = posted(f"/payments/{{payment_id}}/{what}", "", "c-1", OTHER_TENANT)
+    theirs = world.send(foreign | {"pathParameters": {"payment_id": held}})
+    nobodys = world.send(foreign | {"pathParameters": {"payment_id": NOBODY}})
+    nonsense = world.send(foreign | {"pathParameters": {"payment_id": "x"}})
+    assert theirs.refusal == nobodys.refusal == nonsense.refusal == (404, "payment_not_found", None)
+    assert theirs.text == nobodys.text
+
+
+# Once.
+
+
+def test_the_same_request_again_gets_the_same_bytes(world: World, paid: str) -> None:
+    first = world.change(paid, "refund")
+    world.follow_up(paid)
+    again = world.change(paid, "refund")
+    assert (again.status, again.text) == (first.status, first.text)
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert len(world.sagas.followed_up) == 1
+    assert shown(world, paid)["refunded"] == 1_000
+
+
+def test_another_request_under_the_key_is_told_what_differs(world: World, paid: str) -> None:
+    other = world.payment()
+    world.run(other, *FORWARD)
+    world.change(paid, "refund", {"amount": 1})
+    reused = (422, "idempotency_key_reused", "amount")
+    assert world.change(paid, "refund", {"amount": 2}).refusal == reused
+    assert world.change(other, "refund", {"amount": 1}).refusal == (*reused[:2], "route")
+    assert world.change(paid, "cancel").refusal == (*reused[:2], "route")
+
+
+def test_a_refusal_that_lasts_is_bound_to_its_key(world: World, held: str) -> None:
+    refused = world.change(held, "refund")
+    assert refused.refusal == (409, "payment_not_captured", None)
+    world.change(held, "capture", key="c-2")
+    world.follow_up(held)
+    again = world.change(held, "refund")
+    assert again.refusal == refused.refusal
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert world.change(held, "refund", key="c-3").status == 201
+
+
+def test_a_refusal_that_time_can_change_binds_nothing(world: World) -> None:
+    world.answering(capture=Unknown(reason="timeout"))
+    payment_id = world.payment()
+    world.run(payment_id, *FORWARD)
+    refused = world.change(payment_id, "refund")
+    assert refused.refusal == (409, "provider_answer_pending", None)
+    assert refused.error["transient"] is True
+    world.provider.shown[f"{payment_id}:capture"] = Approved(provider_reference="ch_1")
+    world.clock.advance(CALL_BUDGET)
+    world.run(payment_id, *FORWARD)
+    assert world.change(payment_id, "refund").status == 201
