@@ -9,15 +9,19 @@ import pytest
 from florin.adapters.clock import ManualClock
 from florin.adapters.memory import Memory
 from florin.adapters.risk import PassingRisk
+from florin.domain.history import Draft
 from florin.domain.payment import (
     Call,
     Captured,
+    Command,
     Failed,
     Outcome,
     Payment,
     PaymentInitiated,
     Reason,
+    RequestRefund,
     Step,
+    decide,
 )
 from florin.domain.provider import (
     Approved,
@@ -29,8 +33,8 @@ from florin.domain.provider import (
     Unknown,
 )
 from florin.ports import AppendResult, Batch
-from florin.saga import CALL_BUDGET, Saga, fold_history
-from tests.support.examples import NOON, ScriptedProvider, accepted_payment
+from florin.saga import CALL_BUDGET, CALLS_MAX, Saga, fold_history
+from tests.support.examples import NOON, TENANT, ScriptedProvider, accepted_payment, facts
 
 FORWARD = (Step.ASSESS_RISK, Step.AUTHORIZE, Step.CAPTURE)
 UNDO = (Step.VOID, Step.FINISH)
@@ -56,6 +60,20 @@ class World:
 
     def run(self, *steps: Step) -> list[Outcome]:
         return [self.saga.run(step, self.payment_id, "arn:execution") for step in steps]
+
+    def record(self, command: Command) -> None:
+        """Append what a command leads to, without what it would book."""
+        history = self.store.read(self.payment_id)
+        drafts = tuple(Draft(event=event) for event in facts(decide(command, self.state)))
+        self.store.append(
+            Batch(
+                stream=self.payment_id,
+                tenant_id=TENANT,
+                after=history.head,
+                drafts=drafts,
+                at=self.clock.now(),
+            )
+        )
 
     @property
     def state(self) -> Payment:
@@ -242,3 +260,31 @@ def test_steps_in_any_order_end_in_the_same_state() -> None:
             world.run(*order)
         assert isinstance(world.state, Captured), order
         assert len(world.provider.calls) == 2
+
+
+def test_who_is_too_late_for_an_answer_does_not_ask() -> None:
+    """An append that was acknowledged late: by now others may look the operation up."""
+    store = Interrupting()
+    world = World(store)
+    world.run(Step.ASSESS_RISK)
+    store.at, store.after = store.appends + 1, True
+    store.meanwhile = lambda: world.clock.advance(CALL_BUDGET - timedelta(seconds=1))
+    assert world.run(Step.AUTHORIZE) == [Outcome.CONTINUE]
+    assert world.types[-1] == "payment.call_not_attempted"
+    assert world.provider.calls == []
+    assert world.run(*FORWARD)[-1] is Outcome.DONE
+    assert world.asked(Operation.AUTHORIZATION) == 1
+
+
+def test_many_refunds_are_asked_for_a_few_at_a_time() -> None:
+    world = World()
+    world.run(*FORWARD)
+    for number in range(6):
+        world.record(RequestRefund(refund_id=f"ref_{number}", amount_minor=100))
+    assert world.saga.follow_up(world.payment_id, "arn:execution") is Outcome.CONTINUE
+    assert world.asked(Operation.REFUND) == CALLS_MAX
+    assert world.run(*FORWARD)[-1] is Outcome.DONE, "no business of the payment's own machine"
+    assert world.saga.follow_up(world.payment_id, "arn:execution") is Outcome.DONE
+    assert world.asked(Operation.REFUND) == 6
+    assert isinstance(world.state, Captured)
+    assert world.state.refunded.minor == 600

@@ -159,9 +159,11 @@ class Saga:
                 deadline=self.clock.now() + CALL_BUDGET,
             )
             loaded, refusal = self._record(loaded, asked, execution)
-            call = _call_of(loaded.state, item.operation_id)
-            if refusal is not None or call is None or call.owner != owner:
+            if refusal is not None:  # somebody else announced it first
                 return loaded
+            call = _call_of(loaded.state, item.operation_id)
+            assert call is not None, "what was appended is open"
+            assert call.owner == owner, "and ours"
             if self.clock.now() + ANSWER_TIME <= call.deadline:
                 answer = self._ask(loaded.state, call)
             else:

@@ -637,3 +637,16 @@ def test_the_terms_are_those_that_were_agreed() -> None:
     (taken,) = facts(decide(answer("capture", APPROVED), fold([first, *TAKING[1:]])))
     assert isinstance(taken, PaymentCaptured)
     assert taken.fee == Money(0, "EUR")
+
+
+def test_many_captures_cost_what_one_would_have_cost() -> None:
+    """The fixed part is taken once, and no cent is gained or lost to rounding on the way."""
+    dear = replace(MANUAL_TERMS, fee_terms=FeeTerms(basis_points=290, fixed_minor=30))
+    history = [*facts(decide(dear, fold([]))), *ON_HOLD[1:]]
+    for number, minor in enumerate((333, 333, 334)):
+        asked = RequestCapture(capture_id=f"cap_{number}", amount_minor=minor, final=False)
+        for command in (asked, start(f"cap_{number}"), answer(f"cap_{number}", APPROVED)):
+            history += facts(decide(command, fold(history)))
+    fees = [event.fee.minor for event in history if isinstance(event, PaymentCaptured)]
+    assert fees == [40, 9, 10]
+    assert sum(fees) == dear.fee_terms.fee_on(TEN).minor == 59
