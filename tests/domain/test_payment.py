@@ -335,7 +335,10 @@ GIVEN_UP = PaymentRefundFailed(
         (GONE, RequestCancel(), Refusal.PAYMENT_CANCELED),
         ([*REFUSED, FAILED], RequestCancel(), Refusal.PAYMENT_FAILED),
         # Refund.
-        (HELD, RequestRefund(refund_id="ref_1"), Refusal.PAYMENT_NOT_CAPTURED),
+        (NEW, RequestRefund(refund_id="ref_1"), Refusal.PAYMENT_NOT_AUTHORIZED),
+        (HELD, RequestRefund(refund_id="ref_1"), Refusal.PROVIDER_ANSWER_PENDING),
+        (ON_HOLD, RequestRefund(refund_id="ref_1"), Refusal.PAYMENT_NOT_CAPTURED),
+        (WANTED, RequestRefund(refund_id="ref_1"), Refusal.PROVIDER_ANSWER_PENDING),
         (TAKING, RequestRefund(refund_id="ref_1"), Refusal.PROVIDER_ANSWER_PENDING),
         (PAID, RequestRefund(refund_id="ref_1"), (refund("ref_1", 1_000, 30),)),
         (

@@ -722,9 +722,11 @@ def _request_refund(asked: RequestRefund, payment: Payment) -> tuple[PaymentEven
                     reason=asked.reason,
                 ),
             )
-        case Held(capture=Capture()):
+        case Pending():
+            return Refusal.PAYMENT_NOT_AUTHORIZED
+        case Held() if owed(payment):
             return Refusal.PROVIDER_ANSWER_PENDING
-        case Pending() | Held():
+        case Held():
             return Refusal.PAYMENT_NOT_CAPTURED
         case Undoing(ending=Canceling()) | Canceled():
             return Refusal.PAYMENT_CANCELED
