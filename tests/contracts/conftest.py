@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import boto3
 import pytest
@@ -13,6 +13,7 @@ from florin.adapters.dynamodb import Dynamo
 from florin.adapters.memory import Memory
 from infra.local import emulator
 from infra.local.clients import client_factory
+from tests.support.busy import BusyClient
 from tests.support.tables import make_tables
 
 if TYPE_CHECKING:
@@ -22,8 +23,10 @@ Store = Memory | Dynamo
 MakeStore = Callable[[], Store]
 
 
-def on_dynamodb(client: "DynamoDBClient") -> Dynamo:
-    return Dynamo(client, make_tables(client, uuid.uuid4().hex[:8]), pause=lambda _: None)
+def on_dynamodb(client: "DynamoDBClient", maker: "DynamoDBClient | None" = None) -> Dynamo:
+    """A store over new tables, which `maker` makes where the client should not."""
+    tables = make_tables(maker or client, uuid.uuid4().hex[:8])
+    return Dynamo(client, tables, pause=lambda _: None)
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +37,7 @@ def local_dynamodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Dynamo
     server.stop()
 
 
-@pytest.fixture(params=["memory", "moto", "local_stack"])
+@pytest.fixture(params=["memory", "moto", "local_stack", "busy_local_stack"])
 def make_store(request: pytest.FixtureRequest) -> Iterator[MakeStore]:
     """Makes empty stores of one kind; a property test takes one for each example."""
     match request.param:
@@ -43,8 +46,13 @@ def make_store(request: pytest.FixtureRequest) -> Iterator[MakeStore]:
         case "moto":
             with mock_aws():
                 yield lambda: on_dynamodb(boto3.client("dynamodb", region_name="us-east-1"))
-        case _:
+        case "local_stack":
             yield lambda: on_dynamodb(request.getfixturevalue("local_dynamodb"))
+        case _:
+            yield lambda: on_dynamodb(
+                cast("DynamoDBClient", BusyClient(request.getfixturevalue("local_dynamodb"))),
+                request.getfixturevalue("local_dynamodb"),
+            )
 
 
 @pytest.fixture

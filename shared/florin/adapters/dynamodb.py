@@ -69,9 +69,17 @@ TOTAL_BUCKETS: Final = 16
 CONFLICTS: Final = frozenset(
     {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 )
-CONFLICT_ERRORS: Final = frozenset(
-    {"TransactionConflictException", "TransactionInProgressException"}
+"""Why an item can stop a transaction for a moment."""
+BUSY_ERRORS: Final = frozenset(
+    {
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "ThrottlingException",
+        "TransactionConflictException",
+        "TransactionInProgressException",
+    }
 )
+"""What a request meets for a moment; the SDK has tried again before it tells of throttling."""
 FAILED: Final = "ConditionalCheckFailed"
 
 
@@ -380,12 +388,14 @@ class Dynamo:
     # DynamoDB.
 
     def _get(self, table: str, key: Item) -> Item | None:
-        answer = self._client.get_item(TableName=table, Key=key, ConsistentRead=True)
+        answer = self._retrying(
+            lambda: self._client.get_item(TableName=table, Key=key, ConsistentRead=True)
+        )
         return answer.get("Item")
 
     def _query(self, **request: Any) -> Iterator[Item]:
         while True:
-            answer = self._client.query(**request)
+            answer = self._retrying(lambda: self._client.query(**request))
             yield from answer["Items"]
             if "LastEvaluatedKey" not in answer:
                 return
@@ -433,7 +443,7 @@ class Dynamo:
             except _ConflictError:
                 pass
             except ClientError as error:
-                if error_code(error) not in CONFLICT_ERRORS:
+                if error_code(error) not in BUSY_ERRORS:
                     raise
             self._pause(_jitter(tried))
         raise ContentionError(f"{CONFLICT_TRIES_MAX} tries met other transactions")
