@@ -21,10 +21,11 @@ from florin.ports import ContentionError
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`public` routes need no API key."""
+    """`public` routes need no API key; `query` names the parameters that a route takes."""
 
     answer: Callable[[App, Request], Answer | Refused]
     public: bool = False
+    query: frozenset[str] = frozenset()
 
 
 def document(app: App, request: Request) -> Answer:
@@ -43,6 +44,7 @@ ROUTES: Final[Mapping[str, Route]] = {
     "POST /accounts": Route(accounts.create),
     "GET /accounts/{account_id}": Route(accounts.show),
     "GET /wallets/{account_id}": Route(accounts.wallet),
+    "GET /ledger": Route(accounts.statement, query=accounts.STATEMENT_QUERY),
     "GET /openapi.json": Route(document, public=True),
 }
 
@@ -84,8 +86,11 @@ def _routed(app: App, request: Request) -> Answer | Refused:
         return Refused(refusal=Refusal.ROUTE_NOT_FOUND)
     if not (route.public or request.tenant_id):
         return Refused(refusal=Refusal.UNAUTHENTICATED)
-    if request.query:
-        return Refused(refusal=Refusal.PARAMETER_UNKNOWN, params=tuple(sorted(request.query)))
+    unknown = request.query.keys() - route.query
+    if unknown:
+        return Refused(refusal=Refusal.PARAMETER_UNKNOWN, params=tuple(sorted(unknown)))
+    if request.repeated:
+        return Refused(refusal=Refusal.PARAMETER_INVALID, params=tuple(sorted(request.repeated)))
     return route.answer(app, request)
 
 

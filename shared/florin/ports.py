@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from florin.domain.account import AccountKind
+from florin.domain.chart import wallet
 from florin.domain.fees import FeeTerms
 from florin.domain.history import Draft, Head, History, Recorded
 from florin.domain.ledger import Account, Leg, Side
@@ -216,6 +217,15 @@ class Advance:
     totals: tuple[tuple[AccountKey, Leg], ...] = ()
 
 
+def wallet_key(profile: Profile) -> AccountKey:
+    """The wallet of an account."""
+    return AccountKey(
+        tenant_id=profile.tenant_id,
+        account=wallet(profile.account_id),
+        currency=profile.currency,
+    )
+
+
 class Accounts(Protocol):
     def profile(self, tenant_id: str, account_id: str) -> Profile | None: ...
 
@@ -239,8 +249,14 @@ class Books(Protocol):
         """
         ...
 
-    def statement(self, wallet: AccountKey) -> Sequence[StatementLine]:
-        """A wallet's lines by number."""
+    def statement(
+        self, wallet: AccountKey, *, limit: int, before: int | None = None
+    ) -> Sequence[StatementLine]:
+        """A wallet's lines, newest first: at most `limit`, with numbers under `before`."""
+        ...
+
+    def line_number(self, wallet: AccountKey, entry_id: str) -> int | None:
+        """The number of the line that an entry has on a wallet's statement."""
         ...
 
     def total(self, account: AccountKey) -> tuple[int, int]:

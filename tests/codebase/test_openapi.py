@@ -127,6 +127,8 @@ def test_an_operation_is_described(route: str) -> None:
     assert {*operation["tags"]} <= {tag["name"] for tag in DOCUMENT["tags"]}
     in_path = {p["name"] for p in operation.get("parameters", ()) if p["in"] == "path"}
     assert in_path == {*re.findall(r"{(\w+)}", route)}
+    in_query = {p["name"] for p in operation.get("parameters", ()) if p["in"] == "query"}
+    assert in_query == ROUTES[route].query
     assert all(parameter["example"] for parameter in operation.get("parameters", ()))
 
 

@@ -1,5 +1,6 @@
 """What every keeper of the books promises: each fact counts once, however often it comes."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -8,7 +9,7 @@ import pytest
 from florin.domain.chart import PLATFORM_FEES, wallet
 from florin.domain.ledger import Leg, Side
 from florin.domain.money import Money
-from florin.ports import AccountKey, Advance, Line, View
+from florin.ports import AccountKey, Advance, Line, StatementLine, View
 from tests.contracts.conftest import Store
 from tests.support.examples import NOON, TENANT, opened_account
 
@@ -38,11 +39,15 @@ def advance(stream: str, to: int, start: int = 0, fee_minor: int = 0) -> Advance
     return Advance(view=view, from_version=start, totals=((FEES, fee),) if fee_minor else ())
 
 
+def oldest_first(store: Store, key: AccountKey) -> Sequence[StatementLine]:
+    return store.statement(key, limit=1_000)[::-1]
+
+
 def test_lines_are_numbered_without_a_gap_and_carry_the_balance(store: Store) -> None:
     key = wallet_of(opened_account(store))
     store.post(key, [line(key, "pay_1:6", 970), line(key, "pay_2:6", 485)])
     store.post(key, [line(key, "pay_3:6", 55, Side.DEBIT)])
-    statement = store.statement(key)
+    statement = oldest_first(store, key)
     assert [entry.number for entry in statement] == [1, 2, 3]
     assert [entry.balance_after_minor for entry in statement] == [970, 1455, 1400]
     assert [entry.line for entry in statement][2] == line(key, "pay_3:6", 55, Side.DEBIT)
@@ -63,14 +68,14 @@ def test_a_line_that_is_there_changes_nothing(store: Store) -> None:
     store.post(key, [line(key, "pay_1:6", 970)])
     store.post(key, [line(key, "pay_1:6", 970), line(key, "pay_2:6", 30)])
     store.post(key, [line(key, "pay_1:6", 970)])
-    assert [entry.balance_after_minor for entry in store.statement(key)] == [970, 1000]
+    assert [entry.balance_after_minor for entry in oldest_first(store, key)] == [970, 1000]
 
 
 def test_more_lines_than_one_transaction_takes(store: Store) -> None:
     key = wallet_of(opened_account(store))
     store.post(key, [line(key, f"pay_{number:03}:6", 1) for number in range(205)])
-    assert [entry.number for entry in store.statement(key)] == list(range(1, 206))
-    assert store.statement(key)[-1].balance_after_minor == 205
+    assert [entry.number for entry in oldest_first(store, key)] == list(range(1, 206))
+    assert store.statement(key, limit=1_000)[0].balance_after_minor == 205
 
 
 @pytest.mark.usefixtures("atomic")
@@ -83,7 +88,7 @@ def test_many_projectors_at_one_wallet_lose_nothing(store: Store) -> None:
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(post, range(0, 8, 2)))
-    statement = store.statement(key)
+    statement = oldest_first(store, key)
     assert len(statement) == 10
     assert [entry.number for entry in statement] == list(range(1, 11))
     assert statement[-1].balance_after_minor == 100
@@ -120,3 +125,16 @@ def test_a_view_that_moved_meanwhile_adds_nothing(store: Store) -> None:
 
 def test_totals_of_an_account_nobody_used_are_zero(store: Store) -> None:
     assert store.total(FEES) == (0, 0)
+
+
+def test_a_statement_is_read_page_by_page_newest_first(store: Store) -> None:
+    key = wallet_of(opened_account(store))
+    store.post(key, [line(key, f"pay_{number}:6", number) for number in range(1, 8)])
+    first = store.statement(key, limit=3)
+    assert [entry.number for entry in first] == [7, 6, 5]
+    last = store.line_number(key, first[-1].line.entry_id)
+    assert last == 5
+    assert [entry.number for entry in store.statement(key, limit=3, before=last)] == [4, 3, 2]
+    assert [entry.number for entry in store.statement(key, limit=3, before=2)] == [1]
+    assert store.statement(key, limit=3, before=1) == ()
+    assert store.line_number(key, "pay_9:6") is None

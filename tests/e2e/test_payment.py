@@ -65,6 +65,8 @@ def test_tok_visa_succeeds_and_the_books_balance(stack: Stack, client: Client) -
     }
     wallet = client.wallet_with(seller, NET)
     assert (wallet["available"], wallet["held"], wallet["balance"]) == (NET, 0, NET)
+    statement = client.get(f"/ledger?account_id={seller}&limit=5").body
+    assert [(line["number"], line["balance_after"]) for line in statement["data"]] == [(1, NET)]
     books = simulator_books(stack, payment["payment_id"])
     assert (books.authorized, books.captured, books.voided) == (1, 1, 0)
 

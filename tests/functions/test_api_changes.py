@@ -11,7 +11,7 @@ from florin.domain.payment import PaymentRefundRequested, Step
 from florin.domain.provider import Approved, Declined, Hardness, Unknown
 from florin.ports import Appended, Batch
 from florin.saga import CALL_BUDGET
-from tests.functions.world import OTHER_TENANT, World, posted
+from tests.functions.world import OTHER_TENANT, Reply, World, got, posted
 from tests.support.examples import TENANT
 
 FORWARD = (Step.ASSESS_RISK, Step.AUTHORIZE, Step.CAPTURE)
@@ -233,3 +233,72 @@ def test_a_refusal_that_time_can_change_binds_nothing(world: World) -> None:
     world.clock.advance(CALL_BUDGET)
     world.run(payment_id, *FORWARD)
     assert world.change(payment_id, "refund").status == 201
+
+
+# The ledger of an account.
+
+
+def lines(world: World, **query: str) -> Reply:
+    event = got("/ledger", "") | {"queryStringParameters": query, "pathParameters": None}
+    return world.send(event)
+
+
+def test_an_account_has_a_statement(world: World, paid: str) -> None:
+    recipient = str(shown(world, paid)["recipient"])
+    world.change(paid, "refund", {"amount": 600})
+    world.follow_up(paid)
+    newest = lines(world, account_id=recipient, limit="1")
+    assert newest.body["has_more"] is True
+    assert newest.body["data"] == [
+        {
+            "entry_id": f"{paid}:7",
+            "number": 2,
+            "entry_type": "DEBIT",
+            "account": f"wallet:{recipient}",
+            "amount": 582,
+            "currency": "EUR",
+            "balance_after": 388,
+            "created_at": "2026-11-21T12:00:00.000Z",
+        }
+    ]
+    older = lines(world, account_id=recipient, starting_after=f"{paid}:7").body
+    assert [(line["number"], line["balance_after"]) for line in older["data"]] == [(1, 970)]
+    assert older["has_more"] is False
+
+
+@pytest.mark.parametrize(
+    ("query", "refusal"),
+    [
+        ({}, (400, "parameter_missing", "account_id")),
+        ({"account_id": "x"}, (404, "account_not_found", "account_id")),
+        ({"account_id": "own", "limit": "0"}, (400, "parameter_invalid", "limit")),
+        ({"account_id": "own", "limit": "101"}, (400, "parameter_invalid", "limit")),
+        ({"account_id": "own", "limit": "1e1"}, (400, "parameter_invalid", "limit")),
+        ({"account_id": "own", "page": "2"}, (400, "parameter_unknown", "page")),
+        (
+            {"account_id": "own", "starting_after": "x"},
+            (400, "parameter_invalid", "starting_after"),
+        ),
+    ],
+)
+def test_a_wrong_question_for_a_statement_is_refused(
+    world: World, query: dict[str, str], refusal: object
+) -> None:
+    own = world.account()
+    asked = {name: own if value == "own" else value for name, value in query.items()}
+    assert lines(world, **asked).refusal == refusal
+
+
+def test_a_foreign_statement_is_not_there(world: World) -> None:
+    theirs = world.account(tenant_id=OTHER_TENANT)
+    assert lines(world, account_id=theirs).refusal == (404, "account_not_found", "account_id")
+
+
+def test_a_parameter_that_comes_twice_is_refused(world: World) -> None:
+    own = world.account()
+    event = got("/ledger", "") | {
+        "queryStringParameters": {"account_id": own, "limit": "2"},
+        "multiValueQueryStringParameters": {"account_id": [own], "limit": ["1", "2"]},
+        "pathParameters": None,
+    }
+    assert world.send(event).refusal == (400, "parameter_invalid", "limit")

@@ -17,6 +17,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from botocore.exceptions import ClientError
@@ -358,14 +359,25 @@ class Dynamo:
             for account, sides in sums.items()
         ]
 
-    def statement(self, wallet: AccountKey) -> Sequence[StatementLine]:
+    def statement(
+        self, wallet: AccountKey, *, limit: int, before: int | None = None
+    ) -> Sequence[StatementLine]:
+        older = {} if before is None else {":before": _n(before)}
         items = self._query(
             TableName=self._tables.accounts,
             IndexName="by_number",
-            KeyConditionExpression="account = :account",
-            ExpressionAttributeValues={":account": _s(_account_key(wallet))},
+            KeyConditionExpression="account = :account"
+            + (" AND line_number < :before" if older else ""),
+            ExpressionAttributeValues={":account": _s(_account_key(wallet)), **older},
+            ScanIndexForward=False,
+            Limit=limit,
         )
-        return tuple(_line(wallet, item) for item in items)
+        return tuple(_line(wallet, item) for item in islice(items, limit))
+
+    def line_number(self, wallet: AccountKey, entry_id: str) -> int | None:
+        key = {"account": _s(_account_key(wallet)), "item": _s(f"line#{entry_id}")}
+        item = self._get(self._tables.accounts, key)
+        return None if item is None else _int(item, "line_number")
 
     def total(self, account: AccountKey) -> tuple[int, int]:
         buckets = list(

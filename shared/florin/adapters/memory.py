@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 from florin.adapters.codec import Codec, Row
-from florin.domain.chart import wallet as wallet_account
 from florin.domain.history import History
 from florin.domain.ledger import Side
 from florin.ports import (
@@ -32,6 +31,7 @@ from florin.ports import (
     Tenant,
     View,
     Wallet,
+    wallet_key,
 )
 
 
@@ -90,7 +90,7 @@ class Memory:
             if batch.opens is not None:
                 profile = batch.opens
                 self._profiles[profile.tenant_id, profile.account_id] = profile
-                self._wallets[_wallet_key(profile)] = _WalletBook()
+                self._wallets[wallet_key(profile)] = _WalletBook()
             self._streams[batch.stream].extend(rows)
         return Appended(tuple(self._codec.decode(row) for row in rows))
 
@@ -110,7 +110,7 @@ class Memory:
 
     def wallet(self, profile: Profile) -> Wallet:
         with self._lock:
-            book = self._wallets[_wallet_key(profile)]
+            book = self._wallets[wallet_key(profile)]
             return Wallet(
                 account_id=profile.account_id,
                 currency=profile.currency,
@@ -160,21 +160,22 @@ class Memory:
                     self._totals[account] = (debited, credited)
         return True
 
-    def statement(self, wallet: AccountKey) -> Sequence[StatementLine]:
+    def statement(
+        self, wallet: AccountKey, *, limit: int, before: int | None = None
+    ) -> Sequence[StatementLine]:
         with self._lock:
-            return tuple(self._wallets[wallet].lines)
+            lines = self._wallets[wallet].lines
+            end = len(lines) if before is None else before - 1
+            return tuple(reversed(lines[max(0, end - limit) : end]))
+
+    def line_number(self, wallet: AccountKey, entry_id: str) -> int | None:
+        with self._lock:
+            numbers = {line.line.entry_id: line.number for line in self._wallets[wallet].lines}
+        return numbers.get(entry_id)
 
     def total(self, account: AccountKey) -> tuple[int, int]:
         with self._lock:
             return self._totals.get(account, (0, 0))
-
-
-def _wallet_key(profile: Profile) -> AccountKey:
-    return AccountKey(
-        tenant_id=profile.tenant_id,
-        account=wallet_account(profile.account_id),
-        currency=profile.currency,
-    )
 
 
 @dataclass(frozen=True)

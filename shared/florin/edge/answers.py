@@ -4,7 +4,7 @@ Amounts are integers of minor units beside their `currency`; times are UTC with 
 The fields of a struct are written in its order, so equal answers are equal to the byte.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Final, get_args
@@ -46,7 +46,7 @@ from florin.domain.payment import (
 from florin.domain.provider import Operation
 from florin.domain.status import SagaStatus, Status, saga_status_of, status_of
 from florin.edge.requests import AccountRequest, PaymentRequest
-from florin.ports import Profile, Receipt, Wallet
+from florin.ports import Profile, Receipt, StatementLine, Wallet
 from florin.saga import fold_history
 
 COMPLETES_WITHIN: Final = timedelta(seconds=30)
@@ -534,6 +534,44 @@ def ledger_list(history: History) -> LedgerList:
             for leg in recorded.entry.legs()
         ),
         has_more=False,
+    )
+
+
+class StatementEntry(_Answer, frozen=True, kw_only=True):
+    """A line of a wallet's statement, and the balance that it left."""
+
+    entry_id: str
+    number: int
+    entry_type: Side
+    account: str
+    amount: int
+    currency: str
+    balance_after: int
+    created_at: Timestamp
+
+
+class StatementList(_Answer, frozen=True, kw_only=True):
+    data: tuple[StatementEntry, ...]
+    has_more: bool
+
+
+def statement_list(lines: Sequence[StatementLine], *, has_more: bool) -> StatementList:
+    """A page of a statement, newest first."""
+    return StatementList(
+        data=tuple(
+            StatementEntry(
+                entry_id=numbered.line.entry_id,
+                number=numbered.number,
+                entry_type=numbered.line.leg.side,
+                account=numbered.line.leg.account,
+                amount=numbered.line.leg.amount.minor,
+                currency=numbered.line.leg.amount.currency,
+                balance_after=numbered.balance_after_minor,
+                created_at=timestamp(numbered.line.recorded_at),
+            )
+            for numbered in lines
+        ),
+        has_more=has_more,
     )
 
 

@@ -4,7 +4,7 @@ A refusal becomes an answer in one place, by one table that is complete by asser
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from http import HTTPStatus
@@ -94,7 +94,8 @@ class Request:
     """A request as API Gateway's proxy event tells of it.
 
     `route` is the method and the path as the API's document spells it, `POST /payments`; values
-    of path parameters are in `path`. Header names are in lower case, each with all its values.
+    of path parameters are in `path`, those of the query in `query`, where one that came more than
+    once is also in `repeated`. Header names are in lower case, each with all its values.
     `tenant_id` is empty where the authorizer was not asked.
     """
 
@@ -102,7 +103,8 @@ class Request:
     request_id: str
     tenant_id: str
     path: Mapping[str, str] = field(default_factory=dict)
-    query: frozenset[str] = frozenset()
+    query: Mapping[str, str] = field(default_factory=dict)
+    repeated: frozenset[str] = frozenset()
     headers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     text: str | None = None
     is_base64: bool = False
@@ -115,7 +117,8 @@ class Request:
             request_id=context.get("requestId") or "",
             tenant_id=(context.get("authorizer") or {}).get("tenant_id") or "",
             path=event.get("pathParameters") or {},
-            query=frozenset(event.get("queryStringParameters") or ()),
+            query=event.get("queryStringParameters") or {},
+            repeated=_repeated(event.get("multiValueQueryStringParameters") or {}),
             headers=headers_of(event),
             text=event.get("body"),
             is_base64=bool(event.get("isBase64Encoded")),
@@ -128,6 +131,10 @@ class Request:
             return base64.b64decode(text, validate=True) if self.is_base64 else text.encode()
         except ValueError:
             return None
+
+
+def _repeated(values: Mapping[str, Sequence[str]]) -> frozenset[str]:
+    return frozenset(name for name, given in values.items() if len(given) > 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

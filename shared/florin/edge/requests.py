@@ -98,6 +98,18 @@ def idempotency_key(request: Request) -> str | Refused:
             return Refused(refusal=Refusal.IDEMPOTENCY_KEY_INVALID)
 
 
+PAGE_LIMIT: Final = 10
+PAGE_LIMIT_MAX: Final = 100
+
+
+def page_limit(request: Request) -> int | Refused:
+    """How many of a list are asked for: 1 to 100, or 10."""
+    given = request.query.get("limit", str(PAGE_LIMIT))
+    if re.fullmatch(r"[1-9][0-9]{0,2}", given) and int(given) <= PAGE_LIMIT_MAX:
+        return int(given)
+    return Refused(refusal=Refusal.PARAMETER_INVALID, params=("limit",))
+
+
 def read(request: Request, shape: type[Body]) -> Body | Refused:
     """The request's body in its shape, or the first kind of error with all fields that have it.
 
