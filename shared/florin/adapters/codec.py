@@ -129,8 +129,10 @@ class Codec:
     def type_of(self, event: Event) -> str:
         return self._by_event[type(event)].name
 
-    def encode(self, batch: Batch) -> tuple[Row, ...]:
-        """The rows of a batch, numbered and chained after the head that it names."""
+    def encode(self, batch: Batch) -> tuple[tuple[Row, ...], tuple[Recorded, ...]]:
+        """The rows of a batch, numbered and chained after the head that it names, and the facts
+        as they will be read from them.
+        """
         rows: list[Row] = []
         hash_before = batch.after.hash
         recorded_at = _format(not_before(batch.at, batch.after))
@@ -139,7 +141,11 @@ class Codec:
             sealed = row.sealed(hash_before)
             hash_before = sealed.hash
             rows.append(sealed)
-        return tuple(rows)
+        facts = tuple(
+            _recorded(row, draft.event, draft.entry)
+            for row, draft in zip(rows, batch.drafts, strict=True)
+        )
+        return tuple(rows), facts
 
     def _row(self, batch: Batch, draft: Draft, version: int, recorded_at: str) -> Row:
         schema = self._by_event[type(draft.event)]
@@ -167,20 +173,9 @@ class Codec:
         try:
             event = self._event(schema, row)
             entry = None if row.entry is None else self._entry.decode(row.entry)
-            recorded_at = datetime.fromisoformat(row.recorded_at)
+            return _recorded(row, event, entry)
         except (msgspec.MsgspecError, ValueError, TypeError, KeyError) as error:
             raise CorruptEventError(f"{row.stream} v{row.version}: {error}") from error
-        return Recorded(
-            stream=row.stream,
-            version=row.version,
-            tenant_id=row.tenant_id,
-            type=row.type,
-            event=event,
-            entry=entry,
-            recorded_at=recorded_at,
-            execution=row.execution,
-            hash=row.hash,
-        )
 
     def _event(self, schema: Schema, row: Row) -> Event:
         if row.schema_version == schema.version:
@@ -190,6 +185,20 @@ class Codec:
             data = upcast(data)
         event: Event = msgspec.convert(data, schema.event)
         return event
+
+
+def _recorded(row: Row, event: Event, entry: Entry | None) -> Recorded:
+    return Recorded(
+        stream=row.stream,
+        version=row.version,
+        tenant_id=row.tenant_id,
+        type=row.type,
+        event=event,
+        entry=entry,
+        recorded_at=datetime.fromisoformat(row.recorded_at),
+        execution=row.execution,
+        hash=row.hash,
+    )
 
 
 def verify(rows: Sequence[Row], after: Head | None = None) -> None:

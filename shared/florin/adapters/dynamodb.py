@@ -134,8 +134,8 @@ class Dynamo:
         return tuple(row_from_item(item) for item in items)
 
     def append(self, batch: Batch) -> AppendResult:
-        rows = self._codec.encode(batch)
-        appended = Appended(tuple(self._codec.decode(row) for row in rows))
+        rows, facts = self._codec.encode(batch)
+        appended = Appended(facts)
         guards = batch.guarded()
         if len(rows) == 1 and batch.receipt is None and batch.opens is None and not guards:
             return appended if self._put_alone(rows[0]) else StreamMoved()

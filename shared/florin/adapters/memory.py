@@ -72,7 +72,7 @@ class Memory:
             return tuple(self._streams)
 
     def append(self, batch: Batch) -> AppendResult:
-        rows = self._codec.encode(batch)
+        rows, facts = self._codec.encode(batch)
         with self._lock:
             if batch.receipt is not None:
                 first = self._receipts.get((batch.receipt.tenant_id, batch.receipt.key))
@@ -92,7 +92,7 @@ class Memory:
                 self._profiles[profile.tenant_id, profile.account_id] = profile
                 self._wallets[wallet_key(profile)] = _WalletBook()
             self._streams[batch.stream].extend(rows)
-        return Appended(tuple(self._codec.decode(row) for row in rows))
+        return Appended(facts)
 
     def bind(self, receipt: Receipt) -> Receipt:
         with self._lock:

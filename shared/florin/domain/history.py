@@ -84,10 +84,13 @@ class History:
         return bool(self.events) and self.events[0].tenant_id == tenant_id
 
 
+_JSON: Final = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"))
+"""The text that is hashed: a JSON array without white space, everything but ASCII escaped."""
+
+
 def link(previous_hash: str, stored: Sequence[str | int | None]) -> str:
     """The hash of an event: SHA-256 in hex over the hash before it and its stored fields."""
-    text = json.dumps([previous_hash, *stored], ensure_ascii=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_JSON.encode([previous_hash, *stored]).encode()).hexdigest()
 
 
 def not_before(now: datetime, head: Head) -> datetime:

@@ -1,0 +1,108 @@
+"""The codec: what was stored stays readable, whatever the code looks like today."""
+
+from dataclasses import replace
+from typing import Any, get_args
+
+import pytest
+
+from florin.adapters.codec import SCHEMAS, Codec, CorruptEventError, Row, Schema, verify
+from florin.adapters.memory import Memory
+from florin.domain.account import AccountKind, AccountOpened
+from florin.domain.history import Event
+from tests.support.examples import accepted_payment, opened_account
+
+
+def account_row(version: int, data: str) -> Row:
+    return Row(
+        stream="acct_1",
+        version=1,
+        tenant_id="tn_florence",
+        type="account.opened",
+        schema_version=version,
+        recorded_at="2026-11-21T12:00:00.000+00:00",
+        execution=None,
+        data=data,
+        entry=None,
+    ).sealed("")
+
+
+def name_the_kind(data: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 called the kind a role."""
+    return {**data, "kind": data.pop("role")}
+
+
+def split_the_owner(data: dict[str, Any]) -> dict[str, Any]:
+    """Version 2 had tenant and currency in one field."""
+    tenant_id, _, currency = data.pop("owner").partition("/")
+    return {**data, "tenant_id": tenant_id, "currency": currency}
+
+
+CODEC = Codec([Schema("account.opened", AccountOpened, (name_the_kind, split_the_owner))])
+OPENED = AccountOpened(tenant_id="tn_florence", currency="EUR", kind=AccountKind.SELLER)
+
+
+@pytest.mark.parametrize(
+    ("version", "data"),
+    [
+        (1, '{"owner": "tn_florence/EUR", "role": "seller"}'),
+        (2, '{"owner": "tn_florence/EUR", "kind": "seller"}'),
+        (3, '{"tenant_id": "tn_florence", "currency": "EUR", "kind": "seller"}'),
+    ],
+)
+def test_an_old_event_is_brought_up_to_date(version: int, data: str) -> None:
+    row = account_row(version, data)
+    assert CODEC.decode(row).event == OPENED
+    verify([row])  # the chain covers what is stored, not what it has become
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        account_row(4, "{}"),
+        account_row(0, "{}"),
+        account_row(3, "{"),
+        account_row(3, '{"tenant_id": "tn_florence", "currency": "EUR"}'),
+        account_row(3, '{"tenant_id": "tn_florence", "currency": "EUR", "kind": "nobleman"}'),
+        account_row(2, '{"kind": "seller"}'),
+        replace(account_row(3, "{}"), type="account.burnt"),
+        replace(
+            account_row(3, '{"tenant_id": "t", "currency": "E", "kind": "seller"}'), entry="{}"
+        ),
+    ],
+)
+def test_what_cannot_have_been_written_is_corruption(row: Row) -> None:
+    with pytest.raises(CorruptEventError, match="acct_1 v1"):
+        CODEC.decode(row)
+
+
+def test_every_event_has_a_schema_and_every_name_is_used_once() -> None:
+    assert {schema.event for schema in SCHEMAS} == set(get_args(Event))
+    assert len({schema.name for schema in SCHEMAS}) == len(SCHEMAS)
+
+
+@pytest.mark.parametrize(
+    ("field", "forged"),
+    [
+        ("tenant_id", "tn_venice"),
+        ("recorded_at", "2026-11-21T11:59:59.999+00:00"),
+        ("type", "payment.failed"),
+        ("schema_version", 2),
+        ("execution", "arn:forged"),
+        ("data", '{"forged": true}'),
+        ("entry", "{}"),
+    ],
+)
+def test_a_change_to_any_stored_field_breaks_the_chain(field: str, forged: object) -> None:
+    store = Memory()
+    payment_id = accepted_payment(store)
+    (row,) = store.rows(payment_id)
+    verify([row])
+    with pytest.raises(CorruptEventError, match="breaks at version 1"):
+        verify([replace(row, **{field: forged})])  # type: ignore[arg-type]  # of any field
+
+
+def test_an_event_of_one_stream_does_not_fit_into_another() -> None:
+    store = Memory()
+    (row,) = store.rows(opened_account(store))
+    with pytest.raises(CorruptEventError, match="breaks at version 1"):
+        verify([replace(row, stream="acct_other")])
