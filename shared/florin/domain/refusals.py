@@ -80,7 +80,8 @@ class Refusal(StrEnum):
         "amount_exceeds_refundable",
         "More than what is left to refund.",
     )
-    INSUFFICIENT_FUNDS = "insufficient_funds", "The wallet does not have the money."
+    # For now: what other payments bring may be on its way to the wallet.
+    INSUFFICIENT_FUNDS = "insufficient_funds", "The wallet does not have the money.", True
     PAYMENT_NOT_UNDONE = "payment_not_undone", "The payment has effects that are not undone yet."
     PROVIDER_ANSWER_PENDING = (
         "provider_answer_pending",
