@@ -212,3 +212,67 @@ def test_views_and_analytics_follow(stack: Stack, client: Client) -> None:
 def _last_event(client: Client, payment: Json) -> str:
     events = client.get(f"/payments/{payment['payment_id']}/events").body["data"]
     return str(events[-1]["event_id"])
+
+
+GOOD = {"amount": 100, "currency": "EUR", "payment_method": "tok_visa"}
+NOBODY = "acct_01JZ8Q4T6M3VX5N9RWCB7HD2EK"
+WRONG = [
+    (b'{"amount": 1', "400 body_malformed", None),
+    (b"[]", "400 body_malformed", None),
+    ({"amount": 0}, "400 parameter_invalid", "amount"),
+    ({"amount": -1}, "400 parameter_invalid", "amount"),
+    ({"amount": 10.5}, "400 parameter_invalid", "amount"),
+    ({"amount": "100"}, "400 parameter_invalid", "amount"),
+    ({"amount": 10**30}, "400 parameter_invalid", "amount"),
+    ({"tip": 5, "amuont": 1}, "400 parameter_unknown", "amuont,tip"),
+    ({"currency": "XXX"}, "422 currency_unknown", "currency"),
+    ({"currency": "USD"}, "422 currency_differs", "currency"),
+    ({"recipient": NOBODY}, "404 account_not_found", "recipient"),
+]
+
+
+@pytest.mark.parametrize(("body", "word", "param"), WRONG)
+def test_wrong_input_gets_a_clear_error_and_changes_nothing(
+    stack: Stack, client: Client, seller: str, body: Json | bytes, word: str, param: str | None
+) -> None:
+    before = everything(stack)
+    sent = body if isinstance(body, bytes) else json.dumps({**GOOD, "recipient": seller, **body})
+    data = sent if isinstance(sent, bytes) else sent.encode()
+    answer = client.send("POST", "/payments", data, {"Idempotency-Key": uuid.uuid4().hex})
+    error = answer.body["error"]
+    assert f"{answer.status} {error['code']}" == word
+    assert set(error) == {"type", "code", "message", "param", "transient", "request_id"}
+    assert ",".join(sorted((error["param"] or "").split(","))) == (param or "")
+    assert everything(stack) == before
+
+
+def test_a_key_is_required_and_foreign_accounts_are_unknown(stack: Stack, client: Client) -> None:
+    seller = client.seller()
+    before = everything(stack)
+    body = json.dumps({**GOOD, "recipient": seller}).encode()
+    assert client.send("POST", "/payments", body).body["error"]["code"] == "idempotency_key_missing"
+    stranger = Client.of(stack, tenant=1)
+    theirs = stranger.post("/payments", {**GOOD, "recipient": seller})
+    assert (theirs.status, theirs.body["error"]["code"]) == (404, "account_not_found")
+    assert stranger.get(f"/wallets/{seller}").status == 404
+    nobody = Client(stack.api_url, "sk_test_nobody")
+    assert nobody.post("/payments", {**GOOD, "recipient": seller}).status == 401
+    assert everything(stack) == before
+
+
+@pytest.fixture(scope="module")
+def seller(stack: Stack) -> str:
+    return Client.of(stack).seller()
+
+
+def everything(stack: Stack) -> dict[str, int]:
+    """How many items the tables of facts and keys hold."""
+    dynamodb = stack.client("dynamodb")
+    tables = (stack.tables["events"], stack.tables["idempotency"])
+    return {
+        table: sum(
+            page["Count"]
+            for page in dynamodb.get_paginator("scan").paginate(TableName=table, Select="COUNT")
+        )
+        for table in tables
+    }

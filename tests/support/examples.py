@@ -50,7 +50,7 @@ def once(key: str, tenant_id: str = TENANT, **fields: str) -> Once:
 class ScriptedProvider(PaymentProvider):
     """Answers each operation as told, approves what it was not told about, and counts its calls.
 
-    `shown` is what a look-up finds; a call that is answered is found with its answer.
+    `shown` is what a look-up finds, by reference.
     """
 
     not_found_final_after = timedelta(seconds=5)

@@ -51,7 +51,7 @@ class Declined:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotAttempted:
-    """No byte of the request was sent, so nothing can have moved."""
+    """No byte of the request was sent, or the provider says that it did nothing: nothing moved."""
 
     reason: str
 

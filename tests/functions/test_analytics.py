@@ -1,0 +1,62 @@
+"""The first listener of the bus: each event counts once, however often it comes."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from analytics import handler as module
+from tests.support.tables import make_table
+
+Json = dict[str, Any]
+
+
+@pytest.fixture
+def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    with mock_aws():
+        module._client.cache_clear()
+        name = make_table(boto3.client("dynamodb"), "AnalyticsTable", "test")
+        monkeypatch.setenv("ANALYTICS_TABLE", name)
+        yield name
+        module._client.cache_clear()
+
+
+def message(event_id: str, kind: str = "payment.captured", **data: object) -> Json:
+    detail = {
+        "event_id": event_id,
+        "type": kind,
+        "tenant_id": "tn_florence",
+        "recorded_at": "2026-11-21T23:59:59.999+00:00",
+        "data": data,
+    }
+    return {"messageId": f"message-{event_id}", "body": json.dumps({"detail": detail})}
+
+
+def numbers(table: str, item: str) -> tuple[int, int]:
+    key = {"id": {"S": "tn_florence#2026-11-21"}, "item": {"S": item}}
+    found = boto3.client("dynamodb").get_item(TableName=table, Key=key)["Item"]
+    return int(found["payments"]["N"]), int(found["amount"]["N"])
+
+
+def test_an_event_counts_once(table: str) -> None:
+    one = message("evt_1", amount=1_000, currency="EUR")
+    two = message("evt_2", amount=500, currency="EUR")
+    for batch in ([one, one], [two], [one, two]):
+        assert module.handler({"Records": batch}, None) == {"batchItemFailures": []}
+    assert numbers(table, "payment.captured#EUR") == (2, 1_500)
+
+
+def test_events_without_an_amount_are_counted_too(table: str) -> None:
+    module.handler({"Records": [message("evt_1", "payment.failed", reason="declined")]}, None)
+    assert numbers(table, "payment.failed#none") == (1, 0)
+
+
+def test_what_cannot_be_counted_stays_in_the_queue_alone(table: str) -> None:
+    broken = {"messageId": "broken", "body": "no json"}
+    good = message("evt_1", amount=1, currency="JPY")
+    answer = module.handler({"Records": [broken, good]}, None)
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "broken"}]}
+    assert numbers(table, "payment.captured#JPY") == (1, 1)
