@@ -38,10 +38,12 @@ class Reader:
     def __init__(self, **failures: Exception) -> None:
         self.failures = failures
         self.got: list[str] = []
+        self.calls = 0
         self.parking = MemoryParking()
         self.handler = StreamHandler(hop="reader", work=self.work, parking=lambda: self.parking)
 
     def work(self, rows: Sequence[Row]) -> None:
+        self.calls += 1
         for row in rows:
             if row.stream in self.failures:
                 raise self.failures[row.stream]
@@ -107,6 +109,7 @@ def test_what_may_be_over_in_a_moment_fails_the_batch(moment: Exception) -> None
     with pytest.raises(type(moment)):
         reader.read(ONE, TWO, THREE)
     assert reader.parking.parked == []
+    assert reader.calls == 1, "a table that is busy is not asked once more for each row"
 
 
 @pytest.mark.parametrize("change", ["MODIFY", "REMOVE"])

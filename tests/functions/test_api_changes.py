@@ -202,6 +202,17 @@ def test_the_same_request_again_gets_the_same_bytes(world: World, paid: str) -> 
     assert shown(world, paid)["refunded"] == 1_000
 
 
+def test_the_first_answer_is_given_again_whatever_the_state_would_say_now(
+    world: World, held: str
+) -> None:
+    """The capture is under way, so that another one would be refused for now."""
+    first = world.change(held, "capture", {"amount": 600, "final": False})
+    assert world.change(held, "capture", key="c-2").refusal[1] == "provider_answer_pending"
+    again = world.change(held, "capture", {"amount": 600, "final": False})
+    assert (again.status, again.text) == (first.status, first.text)
+    assert again.headers["Idempotent-Replayed"] == "true"
+
+
 def test_another_request_under_the_key_is_told_what_differs(world: World, paid: str) -> None:
     other = world.payment()
     world.run(other, *FORWARD)
