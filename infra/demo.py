@@ -1,4 +1,4 @@
-"""`make demo`: a payment and a decline on a fresh stack, told hop by hop, and checked.
+"""`make demo`: a payment, its refund and a decline on a fresh stack, told hop by hop and checked.
 
 Everything shown comes over HTTP or from the provider simulator's own books. The exit status is 0
 only if every check at the end of a story was true.
@@ -14,6 +14,8 @@ from infra.simulator_books import simulator_books
 
 AMOUNT = 10_000
 NET = 9_700
+REFUND = 4_000
+NET_LEFT = 5_820
 
 
 @dataclass
@@ -46,7 +48,8 @@ def main() -> int:
         print(f"Deployed in {seconds:.1f} s: API {stack.api_url}")
         client = Client.of(stack)
         seller = client.seller()
-        paid(story, stack, client, seller)
+        payment_id = paid(story, stack, client, seller)
+        refunded(story, stack, client, seller, payment_id)
         declined(story, stack, client, seller)
     story.title("Result")
     if story.failed:
@@ -58,8 +61,8 @@ def main() -> int:
     return 0
 
 
-def paid(story: Story, stack: Stack, client: Client, seller: str) -> None:
-    """A payment that succeeds, down to the seller's balance."""
+def paid(story: Story, stack: Stack, client: Client, seller: str) -> str:
+    """A payment that succeeds, down to the seller's balance; its id."""
     story.title("A payment of 100.00 EUR with tok_visa")
     body = {
         "amount": AMOUNT,
@@ -70,7 +73,7 @@ def paid(story: Story, stack: Stack, client: Client, seller: str) -> None:
     }
     first = client.post("/payments", body, key="demo-silk")
     again = client.post("/payments", body, key="demo-silk")
-    payment_id = first.body["payment_id"]
+    payment_id: str = first.body["payment_id"]
     story.tell(f"accepted: {payment_id} {first.body['status']}")
     payment = client.ended(payment_id)
     wallet = client.wallet_with(seller, NET)
@@ -78,7 +81,7 @@ def paid(story: Story, stack: Stack, client: Client, seller: str) -> None:
     timeline(story, client, payment)
     for entry in entries:
         story.tell(f"entry   {entry['entry_type']:<6} {money(entry)}  {entry['account']}")
-    story.tell(f"wallet  {seller}: available {wallet['available'] / 100:.2f} {wallet['currency']}")
+    story.tell(f"wallet  {seller}: available {euros(wallet['available'])} {wallet['currency']}")
     story.check("the payment succeeded", payment["status"] == "succeeded")
     story.check("the repeated request got the first answer", again.raw == first.raw)
     story.check("and said so", again.headers.get("idempotent-replayed") == "true")
@@ -92,6 +95,32 @@ def paid(story: Story, stack: Stack, client: Client, seller: str) -> None:
     story.check(
         "the provider's own books show one charge",
         (books.authorized, books.captured, books.voided) == (1, 1, 0),
+    )
+    return payment_id
+
+
+def refunded(story: Story, stack: Stack, client: Client, seller: str, payment_id: str) -> None:
+    """Part of the payment given back, by everybody who had a share in it."""
+    story.title("A refund of 40.00 EUR, and one that would be too much")
+    refund = client.created(f"/payments/{payment_id}/refund", {"amount": REFUND})
+    story.tell(f"accepted: {refund['refund_id']} {refund['status']}")
+    too_much = client.post(f"/payments/{payment_id}/refund", {"amount": AMOUNT - REFUND + 1})
+    story.tell(f"refused:  {too_much.status} {too_much.body['error']['code']}")
+    payment = client.payment_when(payment_id, lambda shown: shown["status"] == "partially_refunded")
+    wallet = client.wallet_with(seller, NET_LEFT)
+    for line in client.get(f"/ledger?account_id={seller}").body["data"]:
+        story.tell(
+            f"line    {line['number']}  {line['entry_type']:<6} {money(line)}"
+            f"  balance {euros(line['balance_after'])}"
+        )
+    story.check("the payment is partially refunded", payment["refunded"] == REFUND)
+    story.check("what is left to refund cannot be exceeded", too_much.status == 409)
+    story.check("the seller gave back its share", wallet["balance"] == NET_LEFT)
+    entries = ledger(client, payment_id)
+    story.check("debits equal credits, to the cent", signed(entries) == 0)
+    story.check(
+        "the provider gave back as much",
+        simulator_books(stack, payment_id).refunded_amount == REFUND,
     )
 
 
@@ -115,8 +144,8 @@ def declined(story: Story, stack: Stack, client: Client, seller: str) -> None:
     story.check("the payment failed", payment["status"] == "failed")
     story.check("the reason is the provider's", failure.get("code") == "card_declined")
     story.check("nothing was booked", ledger(client, payment_id) == [])
-    wallet = client.wallet_with(seller, NET)
-    story.check("the seller's wallet is as before", wallet["available"] == NET)
+    wallet = client.wallet_with(seller, NET_LEFT)
+    story.check("the seller's wallet is as before", wallet["available"] == NET_LEFT)
     books = simulator_books(stack, payment_id)
     story.check(
         "the provider took and holds nothing",
@@ -156,7 +185,11 @@ def signed(entries: list[Json]) -> int:
 
 
 def money(entry: Json) -> str:
-    return f"{entry['amount'] / 100:>9.2f} {entry['currency']}"
+    return f"{euros(entry['amount']):>9} {entry['currency']}"
+
+
+def euros(minor: int) -> str:
+    return f"{minor // 100}.{minor % 100:02}"
 
 
 if __name__ == "__main__":
