@@ -13,6 +13,7 @@ from api import accounts, payments
 from api.app import App
 from florin.domain.refusals import Refusal
 from florin.edge import log
+from florin.edge.card_data import outside_the_body
 from florin.edge.http import Answer, Request, refusal_answer, response
 from florin.edge.ids import is_payment_id
 from florin.handle import Refused
@@ -86,6 +87,9 @@ def _routed(app: App, request: Request) -> Answer | Refused:
         return Refused(refusal=Refusal.ROUTE_NOT_FOUND)
     if not (route.public or request.tenant_id):
         return Refused(refusal=Refusal.UNAUTHENTICATED)
+    card_data = outside_the_body(request)
+    if card_data:
+        return Refused(refusal=Refusal.CARD_DATA, params=card_data)
     unknown = request.query.keys() - route.query
     if unknown:
         return Refused(refusal=Refusal.PARAMETER_UNKNOWN, params=tuple(sorted(unknown)))

@@ -107,12 +107,13 @@ def test_a_request_is_one_line_of_the_log(world: World, capsys: pytest.CaptureFi
     }
 
 
+@pytest.mark.parametrize(("named", "status"), [("someone@example", 404), ("4242424242424242", 400)])
 def test_what_is_no_id_stays_out_of_the_log(
-    world: World, capsys: pytest.CaptureFixture[str]
+    world: World, capsys: pytest.CaptureFixture[str], named: str, status: int
 ) -> None:
-    world.get("/payments/{payment_id}", "4242424242424242")
+    world.get("/payments/{payment_id}", named)
     line = json.loads(capsys.readouterr().out)
-    assert (line["status"], line["payment_id"]) == (404, None)
+    assert (line["status"], line["payment_id"]) == (status, None)
 
 
 def test_a_quiet_log_tells_errors_only(

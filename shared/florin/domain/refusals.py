@@ -32,6 +32,10 @@ class Refusal(StrEnum):
     PARAMETER_INVALID = "parameter_invalid", "A parameter has a value that is not allowed."
     PARAMETER_MISSING = "parameter_missing", "A required parameter is missing."
     PARAMETER_UNKNOWN = "parameter_unknown", "The request has a parameter that does not exist here."
+    CARD_DATA = (
+        "card_data",
+        "A card number or security code is not accepted anywhere; send the provider's token.",
+    )
     REQUEST_INVALID = "request_invalid", "The request cannot be understood."
     ROUTE_NOT_FOUND = "route_not_found", "There is nothing at this path for this method."
     UNAUTHENTICATED = "unauthenticated", "The API key is missing or unknown."

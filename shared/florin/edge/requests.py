@@ -16,6 +16,7 @@ from florin.domain.account import AccountKind
 from florin.domain.money import AMOUNT_MINOR_MAX
 from florin.domain.payment import CaptureMethod
 from florin.domain.refusals import Refusal
+from florin.edge.card_data import in_the_body
 from florin.edge.http import Request
 from florin.handle import Refused
 
@@ -128,6 +129,9 @@ def read(request: Request, shape: type[Body]) -> Body | Refused:
     except MalformedError:
         return Refused(refusal=Refusal.BODY_MALFORMED)
 
+    card_data = in_the_body(given)
+    if card_data:
+        return Refused(refusal=Refusal.CARD_DATA, params=tuple(map(_shown, card_data)))
     unknown = [_shown(name) for name in given if name not in names]
     if unknown:
         return Refused(refusal=Refusal.PARAMETER_UNKNOWN, params=tuple(unknown))
