@@ -126,9 +126,6 @@ class Codec:
         }
         self._entry = msgspec.json.Decoder(Entry)
 
-    def type_of(self, event: Event) -> str:
-        return self._by_event[type(event)].name
-
     def encode(self, batch: Batch) -> tuple[tuple[Row, ...], tuple[Recorded, ...]]:
         """The rows of a batch, numbered and chained after the head that it names, and the facts
         as they will be read from them.
