@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from florin.edge import log
 from florin.handle import Desk
 from florin.ports import Accounts, Books, Clock, Config, EventStore, Ids, Sagas, Tenant
 from florin.projection import Projector
@@ -28,14 +29,36 @@ class App:
 
     @property
     def desk(self) -> Desk:
-        projector = Projector(store=self.store, books=self.books)
         return Desk(
             store=self.store,
             clock=self.clock,
             ids=self.ids,
-            project=lambda payment_id: projector.project([payment_id]),
+            project=self.project,
+            catch_up=self.catch_up,
             pause=self.pause,
         )
+
+    def project(self, stream: str) -> None:
+        """Bring the books up to date with a stream."""
+        Projector(store=self.store, books=self.books).project([stream])
+
+    def bring_up_to_date(self, stream: str) -> None:
+        """Do so if it can be done at once; the projector is on its way to do it anyway."""
+        try:
+            self.project(stream)
+        except Exception as error:  # noqa: BLE001  # nothing that happens here undoes the facts
+            log.failure("not projected yet", error, stream=stream)
+
+    def catch_up(self, tenant_id: str, account_id: str) -> None:
+        """Let go of what is held of a wallet and whose time is up."""
+        profile = self.accounts.profile(tenant_id, account_id)
+        if profile is None:
+            return
+        now = self.clock.now()
+        for held in self.accounts.reserved(profile):
+            if held.expires_at is not None and held.expires_at <= now:
+                self.desk.expire_hold(held.stream)
+                self.project(held.stream)
 
     def tenant(self, tenant_id: str) -> Tenant:
         """The tenant whose key opened the door, so there must be one."""

@@ -1,6 +1,7 @@
 """Payments: accepted in one transaction, and told of from their events."""
 
 from collections.abc import Callable
+from datetime import datetime
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -8,10 +9,13 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from api.app import App
+from api.funding import closed, funding, payer_of
 from florin.domain.currencies import EXPONENTS
+from florin.domain.funding import Funding
 from florin.domain.history import History, Recorded
 from florin.domain.money import Money
 from florin.domain.payment import (
+    WALLET_PROVIDER,
     CaptureMethod,
     Command,
     Initiate,
@@ -43,7 +47,7 @@ from florin.edge.requests import (
     read,
 )
 from florin.handle import Refused
-from florin.ports import Tenant
+from florin.ports import Profile, Tenant
 
 Value = TypeVar("Value", str, int)
 
@@ -56,14 +60,22 @@ def create(app: App, request: Request) -> Answer | Refused:
     asked = read(request, PaymentRequest)
     if isinstance(asked, Refused):
         return asked
-    refused = _refused(app, request.tenant_id, asked)
-    if refused is not None:
-        return refused
+    parties = _parties(app, request.tenant_id, asked)
+    if isinstance(parties, Refused):
+        return parties
+    recipient, payer = parties
+    amount = Money(asked.amount, asked.currency)
 
-    # After this point only a reused key is refused: the transaction accepts everything else.
+    def funded(now: datetime) -> Funding | Refusal:
+        if closed(recipient):
+            return Refusal.RECIPIENT_CLOSED
+        return funding(app, payer, asked.payment_method, amount, now) if payer else ()
+
+    # After this point only a reused key and the state of wallets and accounts are refused: the
+    # transaction accepts everything else.
     tenant = app.tenant(request.tenant_id)
     accepted = app.desk.initiate_payment(
-        _command(asked, tenant), once(request, key, asked, app.pepper())
+        _command(asked, tenant, payer), once(request, key, asked, app.pepper()), funded
     )
     if isinstance(accepted, Refused):
         return accepted
@@ -78,27 +90,36 @@ def create(app: App, request: Request) -> Answer | Refused:
     )
 
 
-def _refused(app: App, tenant_id: str, asked: PaymentRequest) -> Refused | None:
-    """Why a well-formed payment cannot be taken, if so."""
+def _parties(
+    app: App, tenant_id: str, asked: PaymentRequest
+) -> tuple[Profile, Profile | None] | Refused:
+    """Who is paid, and whose wallet pays if one does; or why such a payment cannot be."""
     if asked.currency not in EXPONENTS:
         return Refused(refusal=Refusal.CURRENCY_UNKNOWN, params=("currency",))
-    if not is_account_id(asked.recipient):
-        return Refused(refusal=Refusal.ACCOUNT_NOT_FOUND, params=("recipient",))
-    recipient = app.accounts.profile(tenant_id, asked.recipient)
+    recipient = _account(app, tenant_id, asked.recipient)
     if recipient is None:
         return Refused(refusal=Refusal.ACCOUNT_NOT_FOUND, params=("recipient",))
-    if recipient.currency != asked.currency:
+    payer, payer_id = None, payer_of(asked.payment_method)
+    if payer_id is not None:
+        payer = _account(app, tenant_id, payer_id)
+        if payer is None:
+            return Refused(refusal=Refusal.ACCOUNT_NOT_FOUND, params=("payment_method",))
+    if any(party.currency != asked.currency for party in (recipient, payer) if party):
         return Refused(refusal=Refusal.CURRENCY_DIFFERS, params=("currency",))
-    return None
+    return recipient, payer
 
 
-def _command(asked: PaymentRequest, tenant: Tenant) -> Initiate:
+def _account(app: App, tenant_id: str, account_id: str) -> Profile | None:
+    return app.accounts.profile(tenant_id, account_id) if is_account_id(account_id) else None
+
+
+def _command(asked: PaymentRequest, tenant: Tenant, payer: Profile | None) -> Initiate:
     return Initiate(
         tenant_id=tenant.tenant_id,
         amount=Money(asked.amount, asked.currency),
         payment_method=asked.payment_method,
         recipient=asked.recipient,
-        provider=tenant.provider,
+        provider=tenant.provider if payer is None else WALLET_PROVIDER,
         fee_terms=tenant.fees.terms(asked.currency),
         capture_method=(
             CaptureMethod.AUTOMATIC if asked.capture_method is UNSET else asked.capture_method
@@ -197,7 +218,7 @@ def _start(payment_id: str, start: Callable[[], None]) -> None:
 
 def show(app: App, request: Request) -> Answer | Refused:
     """GET /payments/{payment_id}"""
-    return _told(app, request, payment_details)
+    return _told(app, request, payment_details, booked=True)
 
 
 def events(app: App, request: Request) -> Answer | Refused:
@@ -211,13 +232,24 @@ def ledger(app: App, request: Request) -> Answer | Refused:
 
 
 def _told(
-    app: App, request: Request, tell: Callable[[History], msgspec.Struct]
+    app: App,
+    request: Request,
+    tell: Callable[[History], msgspec.Struct],
+    *,
+    booked: bool = False,
 ) -> Answer | Refused:
-    """What `tell` makes of a payment's events. Another tenant's payment is not there at all."""
+    """What `tell` makes of a payment's events. Another tenant's payment is not there at all.
+
+    Who has seen a payment that is `booked` finds its money in the wallets.
+    """
     payment_id = request.path.get("payment_id", "")
     if not is_payment_id(payment_id):
         return Refused(refusal=Refusal.PAYMENT_NOT_FOUND)
     history = app.store.read(payment_id)
     if not history.belongs_to(request.tenant_id):
         return Refused(refusal=Refusal.PAYMENT_NOT_FOUND)
+    if booked and any(recorded.entry for recorded in history.events):
+        view = app.books.view(payment_id)
+        if view is None or view.version < history.head.version:
+            app.bring_up_to_date(payment_id)
     return Answer(body=tell(history), payment_id=payment_id)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from api import accounts, payments
+from api import accounts, holds, payments
 from api.app import App
 from florin.domain.refusals import Refusal
 from florin.edge import log
@@ -44,6 +44,12 @@ ROUTES: Final[Mapping[str, Route]] = {
     "POST /payments/{payment_id}/refund": Route(payments.refund),
     "POST /accounts": Route(accounts.create),
     "GET /accounts/{account_id}": Route(accounts.show),
+    "POST /accounts/{account_id}": Route(accounts.change),
+    "POST /accounts/{account_id}/close": Route(accounts.close),
+    "POST /holds": Route(holds.create),
+    "GET /holds/{hold_id}": Route(holds.show),
+    "POST /holds/{hold_id}/capture": Route(holds.capture),
+    "POST /holds/{hold_id}/void": Route(holds.void),
     "GET /wallets/{account_id}": Route(accounts.wallet),
     "GET /ledger": Route(accounts.statement, query=accounts.STATEMENT_QUERY),
     "GET /openapi.json": Route(document, public=True),

@@ -66,6 +66,23 @@ class Profile:
     currency: str
     kind: AccountKind
     opened_at: datetime
+    min_balance_minor: int = 0
+    parent: str | None = None
+    priority: int = 0
+    expires_at: datetime | None = None
+    closes_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amendment:
+    """A profile that changes, and what that adds to the guard of its wallet, in minor units.
+
+    More is never taken from the guard than is there; `empty` demands a wallet without money.
+    """
+
+    profile: Profile
+    spendable_minor: int = 0
+    empty: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +97,7 @@ class Batch:
     execution: str | None = None
     receipt: Receipt | None = None
     opens: Profile | None = None
+    amends: Amendment | None = None
 
     def guarded(self) -> Mapping["AccountKey", int]:
         """What the entries take from guarded accounts, in minor units."""
@@ -118,7 +136,12 @@ class AlreadyReceived:
     receipt: Receipt
 
 
-AppendResult = Appended | StreamMoved | AlreadyReceived | InsufficientFunds
+@dataclass(frozen=True, slots=True)
+class NotEmpty:
+    """The batch demanded a wallet without money, and there was some; nothing was written."""
+
+
+AppendResult = Appended | StreamMoved | AlreadyReceived | InsufficientFunds | NotEmpty
 
 
 class EventStore(Protocol):
@@ -152,13 +175,17 @@ class EventStore(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wallet:
-    """What an account's holder has, in minor units. `balance` includes what is held."""
+    """What an account's holder has, in minor units. `balance` includes what is held.
+
+    `available` may be negative down to the account's `min_balance`.
+    """
 
     account_id: str
     currency: str
     available_minor: int
     held_minor: int
     balance_minor: int
+    min_balance_minor: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +208,16 @@ class Line:
     leg: Leg
     recorded_at: datetime
     guarded_minor: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reserved:
+    """What a stream's facts up to `version` leave put aside of a wallet, in minor units."""
+
+    stream: str
+    version: int
+    amount_minor: int
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +246,7 @@ class View:
 class Advance:
     """A view that moves from the version it was read at, and what its new facts add to accounts.
 
-    `totals` holds the legs on accounts that are not wallets.
+    `totals` holds the legs on accounts that belong to no wallet.
     """
 
     view: View
@@ -226,10 +263,41 @@ def wallet_key(profile: Profile) -> AccountKey:
     )
 
 
-class Accounts(Protocol):
-    def profile(self, tenant_id: str, account_id: str) -> Profile | None: ...
+def wallet_of(
+    profile: Profile, *, spendable_minor: int, position_minor: int, held_minor: int
+) -> Wallet:
+    """What a wallet's guard, position and held money mean to its holder.
 
-    def wallet(self, profile: Profile) -> Wallet: ...
+    The guard knows of debits before the position does, so what is on its way out counts as held.
+    """
+    available = spendable_minor + profile.min_balance_minor
+    balance = position_minor + held_minor
+    return Wallet(
+        account_id=profile.account_id,
+        currency=profile.currency,
+        available_minor=available,
+        held_minor=balance - available,
+        balance_minor=balance,
+        min_balance_minor=profile.min_balance_minor,
+    )
+
+
+class Accounts(Protocol):
+    def profile(self, tenant_id: str, account_id: str, *, fresh: bool = False) -> Profile | None:
+        """What an account is; `fresh` is for who may not be told what was so half a minute ago."""
+        ...
+
+    def wallet(self, profile: Profile) -> Wallet:
+        """What is in the wallet of an account, all as of one moment."""
+        ...
+
+    def balances(self, profile: Profile) -> Sequence[Profile]:
+        """The balances of an account: the accounts that were opened as such, oldest first."""
+        ...
+
+    def reserved(self, profile: Profile) -> Sequence[Reserved]:
+        """What is put aside of an account's wallet, by the streams that did it."""
+        ...
 
 
 class Books(Protocol):
@@ -237,9 +305,12 @@ class Books(Protocol):
 
     def view(self, stream: str) -> View | None: ...
 
-    def post(self, wallet: AccountKey, lines: Sequence[Line]) -> None:
+    def post(
+        self, wallet: AccountKey, lines: Sequence[Line], reserved: Sequence[Reserved] = ()
+    ) -> None:
         """Put the lines that are not there yet on a wallet's statement, and move its balance and
-        guard with them, in transactions. Lines that are there change nothing.
+        guard with them, in transactions; and set what streams have put aside, and what is held
+        with it. Lines that are there, and what is older than what is known, change nothing.
         """
         ...
 

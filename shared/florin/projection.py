@@ -6,16 +6,27 @@ moves the stream's view past the facts it comes from.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from florin.domain.account import AccountOpened
-from florin.domain.chart import is_wallet
+from florin.domain.chart import is_held, is_wallet, wallet_of_held
 from florin.domain.history import History, Recorded
+from florin.domain.hold import HoldPlaced
 from florin.domain.ledger import Leg, Side
 from florin.domain.payment import PaymentInitiated
-from florin.domain.status import status_of
-from florin.ports import AccountKey, Advance, Books, ContentionError, EventStore, Line, View
+from florin.domain.status import account_status_of, hold_status_of, status_of
+from florin.folding import account_of, hold_of
+from florin.ports import (
+    AccountKey,
+    Advance,
+    Books,
+    ContentionError,
+    EventStore,
+    Line,
+    Reserved,
+    View,
+)
 from florin.saga import fold_history
 
 ROUNDS_MAX: Final = 5
@@ -50,8 +61,9 @@ class Projector:
         for _ in range(ROUNDS_MAX):
             fresh = [self._fresh(stream) for stream in wanted]
             fresh = [stream for stream in fresh if stream.facts]
-            for wallet, lines in _lines(fresh).items():
-                self.books.post(wallet, lines)
+            lines, reserved = _lines(fresh), _reserved(fresh)
+            for wallet in dict.fromkeys([*lines, *reserved]):
+                self.books.post(wallet, lines.get(wallet, ()), reserved.get(wallet, ()))
             if not fresh or self.books.advance([_advance(stream) for stream in fresh]):
                 return
         raise ContentionError(f"views moved under us {ROUNDS_MAX} times")
@@ -98,6 +110,39 @@ def _lines(streams: Iterable[_Fresh]) -> dict[AccountKey, list[Line]]:
     return lines
 
 
+def _reserved(streams: Iterable[_Fresh]) -> dict[AccountKey, list[Reserved]]:
+    """What the streams have put aside of wallets, where their fresh facts changed it."""
+    reserved: dict[AccountKey, list[Reserved]] = {}
+    for stream in streams:
+        fresh = {
+            account
+            for recorded in stream.facts
+            for account, _ in _legs(recorded)
+            if is_held(account.account)
+        }
+        if not fresh:
+            continue
+        amounts = dict.fromkeys(fresh, 0)
+        for recorded in stream.history.events:
+            for account, leg in _legs(recorded):
+                if account in amounts:
+                    amounts[account] += leg.credit_minor
+        first = stream.history.events[0]
+        for account, minor in amounts.items():
+            key = replace(account, account=wallet_of_held(account.account))
+            reserved.setdefault(key, []).append(
+                Reserved(
+                    stream=first.stream,
+                    version=stream.history.head.version,
+                    amount_minor=minor,
+                    expires_at=(
+                        first.event.expires_at if isinstance(first.event, HoldPlaced) else None
+                    ),
+                )
+            )
+    return reserved
+
+
 def _advance(stream: _Fresh) -> Advance:
     return Advance(
         view=view_of(stream.history),
@@ -106,7 +151,7 @@ def _advance(stream: _Fresh) -> Advance:
             (account, leg)
             for recorded in stream.facts
             for account, leg in _legs(recorded)
-            if not is_wallet(account.account)
+            if not (is_wallet(account.account) or is_held(account.account))
         ),
     )
 
@@ -118,7 +163,9 @@ def view_of(history: History) -> View:
         case PaymentInitiated():
             kind, status = "payment", str(status_of(fold_history(history)))
         case AccountOpened():
-            kind, status = "account", "open"
+            kind, status = "account", str(account_status_of(account_of(history)))
+        case HoldPlaced():
+            kind, status = "hold", str(hold_status_of(hold_of(history)))
         case _:
             raise AssertionError(f"no stream begins with {first.type}")
     return View(

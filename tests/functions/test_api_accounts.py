@@ -25,16 +25,23 @@ def test_an_account_is_opened_and_shown(world: World, kind: str) -> None:
         "account_id": account_id,
         "currency": "JPY",
         "kind": kind,
+        "min_balance": 0,
+        "parent": None,
+        "priority": 0,
+        "expires_at": None,
         "created_at": "2026-11-21T12:00:00.000Z",
     }
     assert reply.body == created
-    assert world.get("/accounts/{account_id}", account_id).body == created | {"state": "open"}
+    shown = {"state": "open", "closes_at": None}
+    assert world.get("/accounts/{account_id}", account_id).body == created | shown
     assert world.get("/wallets/{account_id}", account_id).body == {
         "account_id": account_id,
         "currency": "JPY",
         "available": 0,
         "held": 0,
         "balance": 0,
+        "min_balance": 0,
+        "balances": [],
     }
 
 
@@ -48,8 +55,20 @@ def test_an_account_is_opened_and_shown(world: World, kind: str) -> None:
         ({"currency": "EUR", "kind": None}, (400, "parameter_invalid", "kind")),
         ({"currency": 1, "kind": 1}, (400, "parameter_invalid", "currency,kind")),
         (
-            {"currency": "EUR", "kind": "seller", "min_balance": 0},
-            (400, "parameter_unknown", "min_balance"),
+            {"currency": "EUR", "kind": "seller", "overdraft": 0},
+            (400, "parameter_unknown", "overdraft"),
+        ),
+        (
+            {"currency": "EUR", "kind": "seller", "min_balance": 1},
+            (400, "parameter_invalid", "min_balance"),
+        ),
+        (
+            {"currency": "EUR", "kind": "seller", "parent": "acct_1"},
+            (404, "account_not_found", "parent"),
+        ),
+        (
+            {"currency": "EUR", "kind": "seller", "expires_in_s": 0},
+            (400, "parameter_invalid", "expires_in_s"),
         ),
         ({"currency": "XTS", "kind": "seller"}, (422, "currency_unknown", "currency")),
     ],

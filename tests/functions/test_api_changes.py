@@ -116,8 +116,16 @@ def test_a_refund_is_accepted_right_after_the_capture(world: World) -> None:
     payment_id = world.payment()
     for step in FORWARD:
         world.saga.run(step, payment_id, "arn:execution")
-    assert wallet(world, payment_id) == (0, 0)
+    assert world.store.view(payment_id) is None, "nobody projected it"
     assert world.change(payment_id, "refund").status == 201
+
+
+def test_who_has_seen_a_payment_finds_its_money_in_the_wallet(world: World) -> None:
+    payment_id = world.payment()
+    for step in FORWARD:
+        world.saga.run(step, payment_id, "arn:execution")
+    assert world.store.view(payment_id) is None, "nobody projected it"
+    assert wallet(world, payment_id) == (970, 970), "it is looked at before the wallet is"
 
 
 def test_a_refund_of_what_was_spent_is_refused(world: World, paid: str) -> None:

@@ -15,7 +15,8 @@ from api.routes import handle
 from florin.adapters.clock import ManualClock, UlidIds
 from florin.adapters.memory import Memory, MemoryConfig, MemorySagas
 from florin.adapters.risk import PassingRisk
-from florin.domain.payment import Step
+from florin.adapters.wallet import WalletProvider
+from florin.domain.payment import WALLET_PROVIDER, Step
 from florin.domain.provider import ProviderAnswer
 from florin.ports import Appended, AppendResult, Batch, FeeSchedule, Tenant
 from florin.projection import Projector
@@ -64,9 +65,9 @@ class Counting(Memory):
             self.written.append(batch)
         return answer
 
-    def profile(self, tenant_id: str, account_id: str) -> Any:
+    def profile(self, tenant_id: str, account_id: str, *, fresh: bool = False) -> Any:
         self.profiles_read += 1
-        return super().profile(tenant_id, account_id)
+        return super().profile(tenant_id, account_id, fresh=fresh)
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,7 @@ class World:
             store=self.store,
             clock=self.clock,
             risk=PassingRisk(),
-            provider=lambda _: self.provider,
+            provider=lambda name: WalletProvider() if name == WALLET_PROVIDER else self.provider,
             new_owner=lambda: "owner-secret",
         )
 

@@ -50,6 +50,16 @@ class BusyClient:
     def query(self, **request: Any) -> Any:
         return self._done("Query", READ, lambda: self._client.query(**request))
 
+    def transact_get_items(self, TransactItems: list[Any]) -> Any:  # noqa: N803  # the SDK's name
+        with self._lock:
+            turn = self._turns["TransactGetItems"] % 2
+            self._turns["TransactGetItems"] += 1
+        if turn == 0:
+            reasons = [{"Code": "None"} for _ in TransactItems]
+            reasons[-1] = {"Code": "TransactionConflict"}
+            raise refused("TransactGetItems", "TransactionCanceledException", reasons)
+        return self._client.transact_get_items(TransactItems=TransactItems)
+
     def put_item(self, **request: Any) -> Any:
         return self._done("PutItem", SINGLE, lambda: self._client.put_item(**request))
 

@@ -12,8 +12,9 @@ from typing import Any, Final
 
 import msgspec
 
-from florin.domain.account import AccountOpened
+from florin.domain.account import AccountClosing, AccountMinBalanceChanged, AccountOpened
 from florin.domain.history import GENESIS, Draft, Event, Head, Recorded, link, not_before
+from florin.domain.hold import HoldCaptured, HoldPlaced, HoldReleased
 from florin.domain.ledger import Entry
 from florin.domain.payment import (
     PaymentAuthorized,
@@ -81,6 +82,11 @@ SCHEMAS: Final = (
     Schema("payment.refunded", PaymentRefunded),
     Schema("payment.refund_failed", PaymentRefundFailed),
     Schema("account.opened", AccountOpened),
+    Schema("account.min_balance_changed", AccountMinBalanceChanged),
+    Schema("account.closing", AccountClosing),
+    Schema("hold.placed", HoldPlaced),
+    Schema("hold.captured", HoldCaptured),
+    Schema("hold.released", HoldReleased),
 )
 
 

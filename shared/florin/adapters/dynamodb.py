@@ -2,7 +2,9 @@
 
     events       stream, version            one fact, put once and never changed
     idempotency  id = tenant#key            what a key was used for, put with its effect
-    accounts     account, item              per wallet: #profile, #guard, #position, line#{entry id}
+    accounts     account, item              per wallet: #profile, #guard, #position, its lines
+                                            line#{entry id}, what is put aside hold#{stream}, its
+                                            balances balance#{account id};
                                             else: total#{bucket}, added to, summed when read
     views        stream                     the folded summary; its version says how far the
                                             books follow the stream
@@ -28,25 +30,29 @@ from florin.domain.account import AccountKind
 from florin.domain.chart import is_wallet
 from florin.domain.chart import wallet as wallet_account
 from florin.domain.history import History
-from florin.domain.ledger import Leg, Side
+from florin.domain.ledger import Account, Leg, Side
 from florin.domain.money import Money
 from florin.domain.refusals import Refusal
 from florin.ports import (
     AccountKey,
     Advance,
     AlreadyReceived,
+    Amendment,
     Appended,
     AppendResult,
     Batch,
     ContentionError,
     InsufficientFunds,
     Line,
+    NotEmpty,
     Profile,
     Receipt,
+    Reserved,
     StatementLine,
     StreamMoved,
     View,
     Wallet,
+    wallet_of,
 )
 
 if TYPE_CHECKING:
@@ -60,12 +66,15 @@ Item = dict[str, Any]
 CONFLICT_TRIES_MAX: Final = 8
 CONFLICT_PAUSE_S: Final = 0.02
 CONFLICT_PAUSE_MAX_S: Final = 0.5
-LINES_MAX: Final = 98
-"""What fits beside position and guard into a transaction of 100 items."""
+LINES_MAX: Final = 49
+"""So many lines and as many holds fit beside position and guard into a transaction of 100 items."""
 ADVANCES_MAX: Final = 40
 """Views moved in one transaction, which leaves room for the totals of their entries."""
 TOTAL_BUCKETS: Final = 16
 """Into so many items the total of an account is spread, so that batches rarely meet at one."""
+
+HOLD: Final = "hold#"
+BALANCE: Final = "balance#"
 
 CONFLICTS: Final = frozenset(
     {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
@@ -137,7 +146,8 @@ class Dynamo:
         rows, facts = self._codec.encode(batch)
         appended = Appended(facts)
         guards = batch.guarded()
-        if len(rows) == 1 and batch.receipt is None and batch.opens is None and not guards:
+        alone = batch.receipt is None and batch.opens is None and batch.amends is None
+        if len(rows) == 1 and alone and not guards:
             return appended if self._put_alone(rows[0]) else StreamMoved()
 
         puts: list[Item] = []
@@ -149,18 +159,61 @@ class Dynamo:
                 self._put(self._tables.accounts, item, "account")
                 for item in _wallet_items(batch.opens)
             ]
-        takes = [self._take(key, minor) for key, minor in guards.items()]
-        reasons = self._transact(puts + takes)
+        takes = [(self._take(key, minor), key.account) for key, minor in guards.items()]
+        amends = [] if batch.amends is None else self._amending(batch.amends)
+        writes = [write for write, _ in takes] + [write for write, _ in amends]
+        reasons = self._transact(puts + writes)
         if reasons is None:
             return appended
         if batch.receipt is not None and reasons[0].failed:
             return AlreadyReceived(_receipt(_found(reasons[0])))
         if any(reason.failed for reason in reasons[: len(puts)]):
             return StreamMoved()
-        (short, *_) = (
-            key for key, reason in zip(guards, reasons[len(puts) :], strict=True) if reason.failed
+        (refused, *_) = (
+            meaning
+            for (_, meaning), reason in zip(takes + amends, reasons[len(puts) :], strict=True)
+            if reason.failed
         )
-        return InsufficientFunds(short.account)
+        return NotEmpty() if refused is None else InsufficientFunds(refused)
+
+    def _amending(self, amends: Amendment) -> list[tuple[Item, Account | None]]:
+        """The writes that change a profile and its guard, each with the account whose money it
+        found wanting, or `None` where it found money that should not be there.
+        """
+        profile = amends.profile
+        key = {"account": _s(_wallet_key(profile.tenant_id, profile.account_id))}
+        account = wallet_account(profile.account_id)
+        writes: list[tuple[Item, Account | None]] = [
+            ({"Put": {"TableName": self._tables.accounts, "Item": _profile_item(profile)}}, account)
+        ]
+        guard, position = key | {"item": _s("#guard")}, key | {"item": _s("#position")}
+        if amends.empty:
+            nothing = {":nothing": _n(-profile.min_balance_minor)}
+            writes.append((self._check(guard, "spendable = :nothing", nothing), None))
+            zero = {":zero": _n(0)}
+            writes.append((self._check(position, "balance = :zero AND held = :zero", zero), None))
+        elif amends.spendable_minor:
+            change = _update(
+                self._tables.accounts,
+                guard,
+                "SET spendable = spendable + :change",
+                {":change": _n(amends.spendable_minor), ":least": _n(-amends.spendable_minor)},
+                # To give is always possible; to take needs what is taken.
+                condition="spendable >= :least OR :change > :zero",
+            )
+            change["Update"]["ExpressionAttributeValues"][":zero"] = _n(0)
+            writes.append((change, account))
+        return writes
+
+    def _check(self, key: Item, condition: str, values: Mapping[str, Item]) -> Item:
+        return {
+            "ConditionCheck": {
+                "TableName": self._tables.accounts,
+                "Key": key,
+                "ConditionExpression": condition,
+                "ExpressionAttributeValues": dict(values),
+            }
+        }
 
     def _take(self, key: AccountKey, minor: int) -> Item:
         """Take from a guarded account what is there, and nothing that is not."""
@@ -211,7 +264,7 @@ class Dynamo:
 
     # Accounts.
 
-    def profile(self, tenant_id: str, account_id: str) -> Profile | None:
+    def profile(self, tenant_id: str, account_id: str, *, fresh: bool = False) -> Profile | None:
         item = self._get(
             self._tables.accounts,
             {"account": _s(_wallet_key(tenant_id, account_id)), "item": _s("#profile")},
@@ -219,27 +272,40 @@ class Dynamo:
         return None if item is None else _profile(item)
 
     def wallet(self, profile: Profile) -> Wallet:
-        items = {
-            item["item"]["S"]: item
-            for item in self._query(
-                TableName=self._tables.accounts,
-                KeyConditionExpression="account = :account AND begins_with(#item, :own)",
-                ExpressionAttributeNames={"#item": "item"},
-                ExpressionAttributeValues={
-                    ":account": _s(_wallet_key(profile.tenant_id, profile.account_id)),
-                    ":own": _s("#"),
-                },
-                ConsistentRead=True,
-            )
-        }
-        available = _int(items["#guard"], "spendable")
-        balance = _int(items["#position"], "balance")
-        return Wallet(
-            account_id=profile.account_id,
-            currency=profile.currency,
-            available_minor=available,
-            held_minor=balance - available,
-            balance_minor=balance,
+        key = {"account": _s(_wallet_key(profile.tenant_id, profile.account_id))}
+        known, guard, position = self._get_together(
+            self._tables.accounts,
+            [key | {"item": _s(item)} for item in ("#profile", "#guard", "#position")],
+        )
+        return wallet_of(
+            _profile(known),
+            spendable_minor=_int(guard, "spendable"),
+            position_minor=_int(position, "balance"),
+            held_minor=_held(position),
+        )
+
+    def balances(self, profile: Profile) -> Sequence[Profile]:
+        found = [
+            self.profile(profile.tenant_id, _text(item, "item").removeprefix(BALANCE))
+            for item in self._items_of(profile, BALANCE)
+        ]
+        return tuple(balance for balance in found if balance is not None)
+
+    def reserved(self, profile: Profile) -> Sequence[Reserved]:
+        found = [_reserved(item) for item in self._items_of(profile, HOLD)]
+        return tuple(one for one in found if one.amount_minor)
+
+    def _items_of(self, profile: Profile, prefix: str) -> Iterator[Item]:
+        """What belongs to an account and has this kind of name."""
+        return self._query(
+            TableName=self._tables.accounts,
+            KeyConditionExpression="account = :account AND begins_with(#item, :prefix)",
+            ExpressionAttributeNames={"#item": "item"},
+            ExpressionAttributeValues={
+                ":account": _s(_wallet_key(profile.tenant_id, profile.account_id)),
+                ":prefix": _s(prefix),
+            },
+            ConsistentRead=True,
         )
 
     # Books.
@@ -248,15 +314,23 @@ class Dynamo:
         item = self._get(self._tables.views, {"stream": _s(stream)})
         return None if item is None else _view(item)
 
-    def post(self, wallet: AccountKey, lines: Sequence[Line]) -> None:
-        for start in range(0, len(lines), LINES_MAX):
-            self._post(wallet, lines[start : start + LINES_MAX])
+    def post(
+        self, wallet: AccountKey, lines: Sequence[Line], reserved: Sequence[Reserved] = ()
+    ) -> None:
+        for start in range(0, max(len(lines), len(reserved)), LINES_MAX):
+            stop = start + LINES_MAX
+            self._post(wallet, lines[start:stop], reserved[start:stop])
 
-    def _post(self, wallet: AccountKey, lines: Sequence[Line]) -> None:
+    def _post(
+        self, wallet: AccountKey, lines: Sequence[Line], reserved: Sequence[Reserved]
+    ) -> None:
         for tried in range(CONFLICT_TRIES_MAX):
-            if not lines:
+            known = {one.stream: self._known(wallet, one.stream) for one in reserved}
+            reserved = [one for one in reserved if one.version > known[one.stream].version]
+            if not (lines or reserved):
                 return
-            reasons = self._transact(self._posting(wallet, lines))
+            holds = [(known[one.stream], one) for one in reserved]
+            reasons = self._transact(self._posting(wallet, lines, holds))
             if reasons is None:
                 return
             lines = [
@@ -265,8 +339,18 @@ class Dynamo:
             self._pause(_jitter(tried))
         raise ContentionError(f"the statement of {wallet.account} was never free")
 
-    def _posting(self, wallet: AccountKey, lines: Sequence[Line]) -> list[Item]:
-        """The transaction that puts `lines` after the line that the position names."""
+    def _known(self, wallet: AccountKey, stream: str) -> Reserved:
+        """What a stream is known to have put aside; of one that is not known, nothing."""
+        key = {"account": _s(_account_key(wallet)), "item": _s(f"{HOLD}{stream}")}
+        item = self._get(self._tables.accounts, key)
+        return Reserved(stream=stream, version=0, amount_minor=0) if not item else _reserved(item)
+
+    def _posting(
+        self, wallet: AccountKey, lines: Sequence[Line], holds: Sequence[tuple[Reserved, Reserved]]
+    ) -> list[Item]:
+        """The transaction that puts `lines` after the line that the position names, and what is
+        put aside in the place of what was.
+        """
         table, key = self._tables.accounts, _account_key(wallet)
         position = self._get(table, {"account": _s(key), "item": _s("#position")})
         if position is None:
@@ -280,30 +364,46 @@ class Dynamo:
                 line=line, number=number + offset, balance_after_minor=balance + moved
             )
             items.append(self._put(table, _line_item(key, numbered), "account"))
+        items += [self._hold_put(key, before, after) for before, after in holds]
+        held = sum(after.amount_minor - before.amount_minor for before, after in holds)
         items.append(
             _update(
                 table,
                 {"account": _s(key), "item": _s("#position")},
-                "SET balance = :balance, #number = :number",
+                "SET balance = :balance, #number = :number ADD held :held",
                 {
                     ":balance": _n(balance + moved),
                     ":number": _n(number + len(lines)),
                     ":read": _n(number),
+                    ":held": _n(held),
                 },
                 condition="#number = :read",
                 names={"#number": "number"},
             )
         )
-        items.append(
-            _update(
-                table,
-                {"account": _s(key), "item": _s("#guard")},
-                "ADD spendable :moved",
-                {":moved": _n(freed)},
-                condition="attribute_exists(account)",
+        if freed or lines:
+            items.append(
+                _update(
+                    table,
+                    {"account": _s(key), "item": _s("#guard")},
+                    "ADD spendable :moved",
+                    {":moved": _n(freed)},
+                    condition="attribute_exists(account)",
+                )
             )
-        )
         return items
+
+    def _hold_put(self, account: str, before: Reserved, after: Reserved) -> Item:
+        put: Item = {"TableName": self._tables.accounts, "Item": _hold_item(account, after)}
+        if before.version == 0:
+            put |= {"ConditionExpression": "attribute_not_exists(account)"}
+        else:
+            put |= {
+                "ConditionExpression": "#version = :known",
+                "ExpressionAttributeNames": {"#version": "version"},
+                "ExpressionAttributeValues": {":known": _n(before.version)},
+            }
+        return {"Put": put}
 
     def advance(self, advances: Sequence[Advance]) -> bool:
         alone = [change for change in advances if not change.totals]
@@ -404,6 +504,23 @@ class Dynamo:
             lambda: self._client.get_item(TableName=table, Key=key, ConsistentRead=True)
         )
         return answer.get("Item")
+
+    def _get_together(self, table: str, keys: Sequence[Item]) -> Sequence[Item]:
+        """Items that must be there, all as of one moment."""
+        gets: Any = [{"Get": {"TableName": table, "Key": key}} for key in keys]
+
+        def read() -> Sequence[Item]:
+            try:
+                answer = self._client.transact_get_items(TransactItems=gets)
+            except ClientError as error:
+                given: Any = error.response.get("CancellationReasons", ())
+                if any(reason.get("Code") in CONFLICTS for reason in given):
+                    raise _ConflictError from error
+                raise
+            found: Any = answer["Responses"]
+            return [response["Item"] for response in found]
+
+        return self._retrying(read)
 
     def _query(self, **request: Any) -> Iterator[Item]:
         while True:
@@ -597,25 +714,74 @@ def _receipt(item: Item) -> Receipt:
 
 def _wallet_items(profile: Profile) -> Iterable[Item]:
     key = {"account": _s(_wallet_key(profile.tenant_id, profile.account_id))}
-    yield key | {
+    yield _profile_item(profile)
+    yield key | {"item": _s("#guard"), "spendable": _n(-profile.min_balance_minor)}
+    yield key | {"item": _s("#position"), "balance": _n(0), "number": _n(0), "held": _n(0)}
+    if profile.parent is not None:
+        yield {
+            "account": _s(_wallet_key(profile.tenant_id, profile.parent)),
+            "item": _s(f"{BALANCE}{profile.account_id}"),
+        }
+
+
+def _profile_item(profile: Profile) -> Item:
+    item = {
+        "account": _s(_wallet_key(profile.tenant_id, profile.account_id)),
         "item": _s("#profile"),
         "tenant_id": _s(profile.tenant_id),
         "account_id": _s(profile.account_id),
         "currency": _s(profile.currency),
         "kind": _s(profile.kind),
         "opened_at": _iso(profile.opened_at),
+        "min_balance": _n(profile.min_balance_minor),
+        "priority": _n(profile.priority),
     }
-    yield key | {"item": _s("#guard"), "spendable": _n(0)}
-    yield key | {"item": _s("#position"), "balance": _n(0), "number": _n(0)}
+    if profile.parent is not None:
+        item["parent"] = _s(profile.parent)
+    for name, moment in (("expires_at", profile.expires_at), ("closes_at", profile.closes_at)):
+        if moment is not None:
+            item[name] = _iso(moment)
+    return item
 
 
 def _profile(item: Item) -> Profile:
     return Profile(
+        min_balance_minor=_int(item, "min_balance") if "min_balance" in item else 0,
+        priority=_int(item, "priority") if "priority" in item else 0,
+        parent=_text(item, "parent") if "parent" in item else None,
+        expires_at=_time(item, "expires_at") if "expires_at" in item else None,
+        closes_at=_time(item, "closes_at") if "closes_at" in item else None,
         tenant_id=_text(item, "tenant_id"),
         account_id=_text(item, "account_id"),
         currency=_text(item, "currency"),
         kind=AccountKind(_text(item, "kind")),
         opened_at=_time(item, "opened_at"),
+    )
+
+
+def _held(position: Item) -> int:
+    """What is put aside of a wallet; positions from before there were holds do not say."""
+    return _int(position, "held") if "held" in position else 0
+
+
+def _hold_item(account: str, reserved: Reserved) -> Item:
+    item = {
+        "account": _s(account),
+        "item": _s(f"{HOLD}{reserved.stream}"),
+        "version": _n(reserved.version),
+        "amount": _n(reserved.amount_minor),
+    }
+    if reserved.expires_at is not None:
+        item["expires_at"] = _iso(reserved.expires_at)
+    return item
+
+
+def _reserved(item: Item) -> Reserved:
+    return Reserved(
+        stream=_text(item, "item").removeprefix(HOLD),
+        version=_int(item, "version"),
+        amount_minor=_int(item, "amount"),
+        expires_at=_time(item, "expires_at") if "expires_at" in item else None,
     )
 
 

@@ -23,15 +23,18 @@ from florin.ports import (
     InsufficientFunds,
     Line,
     Message,
+    NotEmpty,
     Profile,
     ProviderRoute,
     Receipt,
+    Reserved,
     StatementLine,
     StreamMoved,
     Tenant,
     View,
     Wallet,
     wallet_key,
+    wallet_of,
 )
 
 
@@ -39,7 +42,9 @@ from florin.ports import (
 class _WalletBook:
     spendable_minor: int = 0
     balance_minor: int = 0
+    held_minor: int = 0
     lines: list[StatementLine] = field(default_factory=list)
+    reserved: dict[str, Reserved] = field(default_factory=dict)
 
 
 class Memory:
@@ -80,9 +85,9 @@ class Memory:
                     return AlreadyReceived(first)
             if len(self._streams.get(batch.stream, ())) != batch.after.version:
                 return StreamMoved()
-            for key, minor in batch.guarded().items():
-                if self._wallets[key].spendable_minor < minor:
-                    return InsufficientFunds(key.account)
+            short = self._short(batch)
+            if short is not None:
+                return short
             for key, minor in batch.guarded().items():
                 self._wallets[key].spendable_minor -= minor
             if batch.receipt is not None:
@@ -90,9 +95,34 @@ class Memory:
             if batch.opens is not None:
                 profile = batch.opens
                 self._profiles[profile.tenant_id, profile.account_id] = profile
-                self._wallets[wallet_key(profile)] = _WalletBook()
+                self._wallets[wallet_key(profile)] = _WalletBook(
+                    spendable_minor=-profile.min_balance_minor
+                )
+            if batch.amends is not None:
+                profile = batch.amends.profile
+                self._profiles[profile.tenant_id, profile.account_id] = profile
+                self._wallets[wallet_key(profile)].spendable_minor += batch.amends.spendable_minor
             self._streams[batch.stream].extend(rows)
         return Appended(facts)
+
+    def _short(self, batch: Batch) -> AppendResult | None:
+        """Why the guards do not let the batch happen, if so."""
+        for key, minor in batch.guarded().items():
+            if self._wallets[key].spendable_minor < minor:
+                return InsufficientFunds(key.account)
+        if batch.amends is not None:
+            key = wallet_key(batch.amends.profile)
+            book = self._wallets[key]
+            spent = book.spendable_minor + batch.amends.profile.min_balance_minor
+            if batch.amends.empty and (spent or book.balance_minor or book.held_minor):
+                return NotEmpty()
+            if (
+                batch.amends.spendable_minor
+                < 0
+                > book.spendable_minor + batch.amends.spendable_minor
+            ):
+                return InsufficientFunds(key.account)
+        return None
 
     def bind(self, receipt: Receipt) -> Receipt:
         with self._lock:
@@ -104,20 +134,33 @@ class Memory:
 
     # Accounts.
 
-    def profile(self, tenant_id: str, account_id: str) -> Profile | None:
+    def profile(self, tenant_id: str, account_id: str, *, fresh: bool = False) -> Profile | None:
         with self._lock:
             return self._profiles.get((tenant_id, account_id))
 
     def wallet(self, profile: Profile) -> Wallet:
         with self._lock:
             book = self._wallets[wallet_key(profile)]
-            return Wallet(
-                account_id=profile.account_id,
-                currency=profile.currency,
-                available_minor=book.spendable_minor,
-                held_minor=book.balance_minor - book.spendable_minor,
-                balance_minor=book.balance_minor,
+            known = self._profiles[profile.tenant_id, profile.account_id]
+            return wallet_of(
+                known,
+                spendable_minor=book.spendable_minor,
+                position_minor=book.balance_minor,
+                held_minor=book.held_minor,
             )
+
+    def balances(self, profile: Profile) -> Sequence[Profile]:
+        with self._lock:
+            return tuple(
+                other
+                for other in self._profiles.values()
+                if (other.tenant_id, other.parent) == (profile.tenant_id, profile.account_id)
+            )
+
+    def reserved(self, profile: Profile) -> Sequence[Reserved]:
+        with self._lock:
+            found = self._wallets[wallet_key(profile)].reserved
+            return tuple(found[stream] for stream in sorted(found) if found[stream].amount_minor)
 
     # Books.
 
@@ -125,9 +168,17 @@ class Memory:
         with self._lock:
             return self._views.get(stream)
 
-    def post(self, wallet: AccountKey, lines: Sequence[Line]) -> None:
+    def post(
+        self, wallet: AccountKey, lines: Sequence[Line], reserved: Sequence[Reserved] = ()
+    ) -> None:
         with self._lock:
             book = self._wallets[wallet]
+            for newer in reserved:
+                known_of = book.reserved.get(newer.stream)
+                if known_of is not None and known_of.version >= newer.version:
+                    continue
+                book.held_minor += newer.amount_minor - (known_of.amount_minor if known_of else 0)
+                book.reserved[newer.stream] = newer
             known = {statement.line.entry_id for statement in book.lines}
             for line in lines:
                 if line.entry_id in known:

@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Final
 
 from florin.domain.account import AccountEvent
+from florin.domain.hold import HoldEvent
 from florin.domain.ledger import Entry
 from florin.domain.payment import PaymentEvent
 
-Event = PaymentEvent | AccountEvent
+Event = PaymentEvent | AccountEvent | HoldEvent
 
 GENESIS: Final = ""
 """The hash before the first event of a stream."""

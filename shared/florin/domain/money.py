@@ -1,5 +1,6 @@
 """Money: a whole number of minor units in one currency."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
 from enum import Enum
@@ -66,3 +67,22 @@ class Money:
         if other.currency != self.currency:
             raise TypeError(f"{self.currency} and {other.currency} do not mix")
         return other.minor
+
+
+def allocate(amount: Money, weights: Sequence[int]) -> tuple[Money, ...]:
+    """The amount split in proportion to the weights, to the last minor unit.
+
+    No share is larger than its weight as long as the amount is not larger than their sum.
+
+    Raises:
+        ValueError: there is nothing to weigh by.
+    """
+    whole, before, shares = sum(weights), 0, []
+    if whole <= 0 or min(weights) < 0:
+        raise ValueError(f"weights are not negative, and one is positive: {weights}")
+    for weight in weights:
+        after = before + weight
+        minor = amount.minor * after // whole - amount.minor * before // whole
+        shares.append(Money(minor, amount.currency))
+        before = after
+    return tuple(shares)

@@ -27,6 +27,7 @@ from functools import reduce
 from typing import Final, assert_never
 
 from florin.domain.fees import FeeTerms
+from florin.domain.funding import Funding, returned_last_first
 from florin.domain.money import Money
 from florin.domain.provider import (
     Approved,
@@ -47,6 +48,9 @@ AUTHORIZATION: Final = "authorization"
 CAPTURE: Final = "capture"
 VOID: Final = "void"
 """The ids, within a payment, of the operations of which there is one at most."""
+
+WALLET_PROVIDER: Final = "wallet"
+"""Who is asked for money that is in wallets already: ourselves."""
 
 
 class RiskDecision(StrEnum):
@@ -95,7 +99,10 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Initiate:
-    """Take `amount` from the holder of `payment_method` for the account `recipient`."""
+    """Take `amount` from the holder of `payment_method` for the account `recipient`.
+
+    `funding` is how much of it which wallets give, where wallets give it.
+    """
 
     tenant_id: str
     amount: Money
@@ -108,6 +115,7 @@ class Initiate:
     customer: str | None = None
     order_id: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    funding: Funding = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +200,7 @@ class PaymentInitiated:
     customer: str | None = None
     order_id: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    funding: Funding = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,8 +317,11 @@ class PaymentRefundRequested:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentRefunded:
+    """`returned` is what each wallet got back, where wallets had given it."""
+
     refund_id: str
     amount: Money
+    returned: Funding = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -408,7 +420,8 @@ class Held:
 class Captured:
     """Something was captured; `closed` when nothing more can be.
 
-    `refunded` and `fee_returned` are what went back, `refunds` what is on its way.
+    `refunded` and `fee_returned` are what went back, `refunds` what is on its way; `returned` is
+    what each wallet got back of what it had given, in minor units by account.
     """
 
     terms: PaymentInitiated
@@ -420,6 +433,7 @@ class Captured:
     fee_returned: Money
     capture: Capture | None = None
     refunds: Mapping[str, Refund] = field(default_factory=dict)
+    returned: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.captured <= self.authorization.amount:
@@ -606,8 +620,10 @@ def outcome(payment: Payment, steps: AbstractSet[Step] = frozenset(Step)) -> Out
 def decide(command: Command, payment: Payment) -> tuple[PaymentEvent, ...] | Refusal:
     """The facts that follow from a command, nothing if they are facts already, or the refusal."""
     match command:
+        case Initiate() if payment != INITIAL:
+            return Refusal.PAYMENT_EXISTS
         case Initiate():
-            return (_initiated(command),) if payment == INITIAL else Refusal.PAYMENT_EXISTS
+            return _initiate(command)
         case _ if payment == INITIAL:
             return Refusal.PAYMENT_NOT_FOUND
         case RequestCapture():
@@ -633,8 +649,10 @@ def decide(command: Command, payment: Payment) -> tuple[PaymentEvent, ...] | Ref
             assert_never(command)
 
 
-def _initiated(asked: Initiate) -> PaymentInitiated:
-    return PaymentInitiated(
+def _initiate(asked: Initiate) -> tuple[PaymentEvent, ...] | Refusal:
+    if any(draw.account_id == asked.recipient for draw in asked.funding):
+        return Refusal.RECIPIENT_IS_PAYER
+    initiated = PaymentInitiated(
         tenant_id=asked.tenant_id,
         amount=asked.amount,
         payment_method=asked.payment_method,
@@ -646,7 +664,9 @@ def _initiated(asked: Initiate) -> PaymentInitiated:
         customer=asked.customer,
         order_id=asked.order_id,
         metadata=asked.metadata,
+        funding=asked.funding,
     )
+    return (initiated,)
 
 
 def _request_capture(asked: RequestCapture, payment: Payment) -> tuple[PaymentEvent, ...] | Refusal:
@@ -664,9 +684,7 @@ def _request_capture(asked: RequestCapture, payment: Payment) -> tuple[PaymentEv
         case Held(terms=terms) if terms.capture_method is CaptureMethod.AUTOMATIC:
             return Refusal.PROVIDER_ANSWER_PENDING
         case Held(authorization=PaymentAuthorized(amount=left)) | Captured(capturable=left):
-            amount = (
-                left if asked.amount_minor is None else Money(asked.amount_minor, left.currency)
-            )
+            amount = _amount_or_all(asked.amount_minor, left)
             if not amount <= left:
                 return Refusal.AMOUNT_EXCEEDS_AUTHORIZATION
             return (
@@ -702,9 +720,7 @@ def _request_refund(asked: RequestRefund, payment: Payment) -> tuple[PaymentEven
     match payment:
         case Captured() as paid:
             left = paid.refundable
-            amount = (
-                left if asked.amount_minor is None else Money(asked.amount_minor, left.currency)
-            )
+            amount = _amount_or_all(asked.amount_minor, left)
             if amount.is_zero or not amount <= left:
                 return Refusal.AMOUNT_EXCEEDS_REFUNDABLE
             returned = paid.terms.fee_terms.returned_on(
@@ -820,7 +836,15 @@ def _approved(call: Call, answer: Approved, payment: Payment) -> PaymentEvent:
             return PaymentVoided(amount=amount)
         case Operation.REFUND, Captured(refunds=refunds):
             refund = refunds[call.operation_id]
-            return PaymentRefunded(refund_id=refund.refund_id, amount=refund.amount)
+            return PaymentRefunded(
+                refund_id=refund.refund_id,
+                amount=refund.amount,
+                returned=returned_last_first(
+                    payment.terms.funding, payment.captured, payment.returned, refund.amount
+                )
+                if payment.terms.funding
+                else (),
+            )
         case _:
             raise AssertionError(f"{answer} cannot answer {call} on {payment}")
 
@@ -912,6 +936,7 @@ def evolve(payment: Payment, event: PaymentEvent) -> Payment:
                 refunds=refunds,
                 refunded=payment.refunded + refund.amount,
                 fee_returned=payment.fee_returned + refund.fee_returned,
+                returned=_added(payment.returned, event.returned),
             )
         case Captured(), PaymentRefundFailed(refund_id=refund_id) if refund_id in payment.refunds:
             return replace(payment, refunds=_without(payment.refunds, refund_id)[1])
@@ -934,6 +959,13 @@ def _wanted(event: PaymentCaptureRequested) -> Capture:
 
 def _without(refunds: Mapping[str, Refund], refund_id: str) -> tuple[Refund, Mapping[str, Refund]]:
     return refunds[refund_id], {key: kept for key, kept in refunds.items() if key != refund_id}
+
+
+def _added(returned: Mapping[str, int], more: Funding) -> Mapping[str, int]:
+    if not more:
+        return returned
+    given = {draw.account_id: draw.amount.minor for draw in more}
+    return {key: returned.get(key, 0) + given.get(key, 0) for key in {**returned, **given}}
 
 
 ProviderCallEvent = (

@@ -1,7 +1,7 @@
 """Every reason for which a request changes nothing, each with a sentence a customer could read."""
 
 from enum import StrEnum
-from typing import Self
+from typing import Final, Self
 
 
 class Refusal(StrEnum):
@@ -25,6 +25,13 @@ class Refusal(StrEnum):
     def named(cls, code: str) -> Self:
         """The refusal with this value. Raises KeyError if there is none."""
         return {member.value: member for member in cls}[code]
+
+    @property
+    def binds(self) -> bool:
+        """Whether it follows from a state that time alone will not change: then the same request
+        is refused for ever. What follows from the request alone may be asked again otherwise.
+        """
+        return not (self.transient or self in RULES)
 
     # The request itself.
     BODY_MALFORMED = "body_malformed", "The body is not a JSON object."
@@ -59,13 +66,31 @@ class Refusal(StrEnum):
     # Rules.
     CURRENCY_UNKNOWN = "currency_unknown", "The currency is not an ISO 4217 code with minor units."
     CURRENCY_DIFFERS = "currency_differs", "The account has another currency."
+    RECIPIENT_IS_PAYER = "recipient_is_payer", "The recipient is the account that pays."
+    RECIPIENT_TWICE = "recipient_twice", "A recipient is named more than once."
+    RECIPIENT_NOT_HELD_FOR = "recipient_not_held_for", "The hold has nothing for this recipient."
+    BALANCES_TOO_MANY = "balances_too_many", "The account has as many balances as it may have."
+    BALANCE_NESTED = "balance_nested", "A balance of an account has no balances of its own."
 
     # What is named.
     ACCOUNT_NOT_FOUND = "account_not_found", "There is no such account."
     PAYMENT_NOT_FOUND = "payment_not_found", "There is no such payment."
+    HOLD_NOT_FOUND = "hold_not_found", "There is no such hold."
 
     # What the state does not allow.
     ACCOUNT_EXISTS = "account_exists", "An account with this id exists."
+    ACCOUNT_CLOSED = "account_closed", "The account is closed, or is about to be."
+    RECIPIENT_CLOSED = (
+        "recipient_closed",
+        "The account of a recipient is closed, or is about to be.",
+    )
+    ACCOUNT_NOT_EMPTY = "account_not_empty", "The account has money, owes some, or has some held."
+    BALANCE_EXPIRED = "balance_expired", "The balance can no longer be spent."
+    HOLD_EXISTS = "hold_exists", "A hold with this id exists."
+    HOLD_CAPTURED = "hold_captured", "The hold is captured already."
+    HOLD_VOIDED = "hold_voided", "The hold is voided."
+    HOLD_EXPIRED = "hold_expired", "The hold has expired."
+    AMOUNT_EXCEEDS_HOLD = "amount_exceeds_hold", "More than what is left of the hold."
     PAYMENT_EXISTS = "payment_exists", "A payment with this id exists."
     PAYMENT_NOT_AUTHORIZED = (
         "payment_not_authorized",
@@ -98,3 +123,17 @@ class Refusal(StrEnum):
     # The engine.
     CONTENTION = "contention", "Too many requests changed the same thing at once.", True
     INTERNAL = "internal", "Something went wrong on our side; the request may be repeated.", True
+
+
+RULES: Final = frozenset(
+    {
+        Refusal.CURRENCY_UNKNOWN,
+        Refusal.CURRENCY_DIFFERS,
+        Refusal.RECIPIENT_IS_PAYER,
+        Refusal.RECIPIENT_TWICE,
+        Refusal.RECIPIENT_NOT_HELD_FOR,
+        Refusal.BALANCE_NESTED,
+        Refusal.BALANCES_TOO_MANY,
+    }
+)
+"""What is refused for what the request says, whatever the state is."""

@@ -3,6 +3,8 @@
 from enum import StrEnum
 from typing import assert_never
 
+from florin.domain.account import Account, AccountState, OpenedAccount
+from florin.domain.hold import ClosedHold, Hold, OpenHold
 from florin.domain.payment import (
     Canceled,
     Captured,
@@ -38,6 +40,32 @@ class SagaStatus(StrEnum):
     COMPENSATING = "compensating"
     COMPLETED = "completed"
     FAILED = "failed"
+
+
+class HoldStatus(StrEnum):
+    """Where a hold is. Values go on the wire: add, never rename."""
+
+    OPEN = "open"
+    CAPTURED = "captured"
+    VOIDED = "voided"
+    EXPIRED = "expired"
+
+
+def hold_status_of(hold: Hold) -> HoldStatus:
+    """How a hold ended, by what let go of the last of it, if it has."""
+    match hold:
+        case OpenHold():
+            return HoldStatus.OPEN
+        case ClosedHold(ending=ending):
+            return HoldStatus(ending.value)
+        case _:
+            raise AssertionError("what nobody asked for has no status")
+
+
+def account_status_of(account: Account) -> AccountState:
+    """What the facts say of an account: that it has closed follows from them and the clock."""
+    assert isinstance(account, OpenedAccount), "what nobody asked for has no status"
+    return AccountState.OPEN if account.closes_at is None else AccountState.CLOSING
 
 
 def status_of(payment: Payment) -> Status:

@@ -10,10 +10,27 @@ from enum import StrEnum
 from typing import Annotated, Any, Final, get_args
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
-from florin.domain.account import AccountKind, AccountOpened
+from florin.domain.account import (
+    AccountClosing,
+    AccountKind,
+    AccountMinBalanceChanged,
+    AccountOpened,
+    AccountState,
+    state_at,
+)
+from florin.domain.funding import Draw
 from florin.domain.history import Event, History, Recorded
+from florin.domain.hold import (
+    ClosedHold,
+    HoldCaptured,
+    HoldPlaced,
+    HoldReleased,
+    OpenHold,
+    Part,
+    Parts,
+)
 from florin.domain.ledger import Side
 from florin.domain.money import Money
 from florin.domain.payment import (
@@ -44,8 +61,16 @@ from florin.domain.payment import (
     owed,
 )
 from florin.domain.provider import Operation
-from florin.domain.status import SagaStatus, Status, saga_status_of, status_of
-from florin.edge.requests import AccountRequest, PaymentRequest
+from florin.domain.status import (
+    HoldStatus,
+    SagaStatus,
+    Status,
+    hold_status_of,
+    saga_status_of,
+    status_of,
+)
+from florin.edge.requests import AccountRequest, HoldRequest, PaymentRequest
+from florin.folding import hold_of
 from florin.ports import Profile, Receipt, StatementLine, Wallet
 from florin.saga import fold_history
 
@@ -192,12 +217,27 @@ class Happening(_Answer, frozen=True, kw_only=True):
     timestamp: Timestamp
 
 
+class SagaStep(StrEnum):
+    """What the saga of a payment has done. A wallet's money is reserved when the payment is
+    accepted, and released in the write that ends one that fails.
+    """
+
+    RESERVE_FUNDS = "ReserveFunds"
+    ASSESS_RISK = "AssessRisk"
+    AUTHORIZE = "Authorize"
+    CAPTURE = "Capture"
+    REFUND = "Refund"
+    VOID = "Void"
+    RELEASE_FUNDS = "ReleaseFunds"
+    FINISH = "Finish"
+
+
 class SagaProgress(_Answer, frozen=True, kw_only=True):
     """How far the work on a payment is; `executions` are ARNs, the first one first."""
 
     status: SagaStatus
     current_step: Step | None
-    completed_steps: tuple[Step, ...]
+    completed_steps: tuple[SagaStep, ...]
     executions: tuple[str, ...]
 
 
@@ -278,16 +318,16 @@ def payment_details(history: History) -> PaymentDetails:
         refunded=captured.refunded.minor if captured else 0,
         refunds=_refunds(history),
         failure=_failure(payment),
-        events=tuple(
-            Happening(type=recorded.type, timestamp=timestamp(recorded.recorded_at))
-            for recorded in history.events
-        ),
+        events=_happenings(history),
         saga=_progress(history, payment),
         attempts=_attempts(history, terms.provider),
     )
 
 
 def _masked_method(history: History) -> str:
+    terms = history.events[0].event
+    if isinstance(terms, PaymentInitiated) and terms.funding:
+        return terms.payment_method  # which wallet it is is no secret
     for recorded in history.events:
         match recorded.event:
             case PaymentAuthorized(method=method) if method is not None:
@@ -348,13 +388,22 @@ def _progress(history: History, payment: Payment) -> SagaProgress:
     return SagaProgress(
         status=saga_status_of(payment),
         current_step=next((item.step for item in owed(payment)), None),
-        completed_steps=tuple(
-            COMPLETES[type(recorded.event)]
-            for recorded in history.events
-            if type(recorded.event) in COMPLETES
-        ),
+        completed_steps=tuple(_completed(history)),
         executions=tuple(dict.fromkeys(arn for arn in executions if arn is not None)),
     )
+
+
+def _completed(history: History) -> Iterator[SagaStep]:
+    terms = history.events[0].event
+    funded = isinstance(terms, PaymentInitiated) and bool(terms.funding)
+    for recorded in history.events:
+        match recorded.event:
+            case PaymentInitiated() if funded:
+                yield SagaStep.RESERVE_FUNDS
+            case PaymentFailed() | PaymentCanceled() if funded:
+                yield SagaStep.RELEASE_FUNDS
+        if type(recorded.event) in COMPLETES:
+            yield SagaStep(COMPLETES[type(recorded.event)])
 
 
 def _attempts(history: History, provider: str) -> tuple[Attempt, ...]:
@@ -453,6 +502,11 @@ PUBLIC_TYPES: Final = frozenset(
         "payment.refunded",
         "payment.refund_failed",
         "account.opened",
+        "account.min_balance_changed",
+        "account.closing",
+        "hold.placed",
+        "hold.captured",
+        "hold.released",
     }
 )
 """The facts that others are told of: what happened to the money, not how the engine worked."""
@@ -460,7 +514,7 @@ PUBLIC_TYPES: Final = frozenset(
 PUBLIC_FIELDS: Final[Mapping[type[Event], tuple[str, ...]]] = {
     PaymentInitiated: (
         *("amount", "recipient", "provider", "fee_terms", "capture_method"),
-        *("description", "customer", "order_id", "metadata"),
+        *("description", "customer", "order_id", "metadata", "funding"),
     ),
     PaymentRiskAssessed: ("decision", "assessor"),
     ProviderCallStarted: ("operation", "operation_id", "attempt", "reference"),
@@ -475,9 +529,16 @@ PUBLIC_FIELDS: Final[Mapping[type[Event], tuple[str, ...]]] = {
     PaymentFailed: ("reason", "code"),
     PaymentCanceled: ("reason",),
     PaymentRefundRequested: ("refund_id", "amount", "fee_returned", "reason"),
-    PaymentRefunded: ("refund_id", "amount"),
+    PaymentRefunded: ("refund_id", "amount", "returned"),
     PaymentRefundFailed: ("refund_id", "amount", "fee_returned", "code"),
-    AccountOpened: ("currency", "kind"),
+    AccountOpened: (
+        *("currency", "kind", "min_balance_minor", "parent", "priority", "expires_at"),
+    ),
+    AccountMinBalanceChanged: ("min_balance_minor",),
+    AccountClosing: ("closes_at",),
+    HoldPlaced: ("account_id", "parts", "expires_at", "description", "metadata"),
+    HoldCaptured: ("capture_id", "parts", "released"),
+    HoldReleased: ("parts", "ending", "reason"),
 }
 """What anybody may know who may see an event. A field is private until it is named here."""
 assert set(PUBLIC_FIELDS) == set(get_args(Event)), "every event says what is public of it"
@@ -494,8 +555,20 @@ def _public(event: Event) -> Iterator[tuple[str, object]]:
         if isinstance(value, Money):
             yield name, value.minor
             yield "currency", value.currency
+        elif isinstance(value, tuple):
+            yield name, [_flat(inner) for inner in value]
+        elif isinstance(value, datetime):
+            yield name, timestamp(value)
         else:
             yield name, msgspec.to_builtins(value)
+
+
+def _flat(inner: Draw | Part) -> Mapping[str, object]:
+    match inner:
+        case Draw(account_id=account_id, amount=amount):
+            return {"account_id": account_id, "amount": amount.minor}
+        case Part(recipient=recipient, amount=amount):
+            return {"recipient": recipient, "amount": amount.minor}
 
 
 # The ledger.
@@ -584,6 +657,10 @@ class AccountCreated(_Answer, frozen=True, kw_only=True):
     account_id: str
     currency: str
     kind: AccountKind
+    min_balance: int
+    parent: str | None
+    priority: int
+    expires_at: Timestamp | None
     created_at: Timestamp
 
 
@@ -592,49 +669,288 @@ def account_created(asked: AccountRequest, receipt: Receipt) -> AccountCreated:
         account_id=receipt.object_id,
         currency=asked.currency,
         kind=asked.kind,
+        min_balance=asked.min_balance or 0,
+        parent=asked.parent or None,
+        priority=asked.priority or 0,
+        expires_at=_in_seconds(receipt.recorded_at, asked.expires_in_s),
         created_at=timestamp(receipt.recorded_at),
     )
 
 
-class AccountState(StrEnum):
-    """Whether an account takes money. Values go on the wire: add, never rename."""
+def _in_seconds(moment: datetime, later_s: int | UnsetType) -> str | None:
+    return None if later_s is UNSET else timestamp(moment + timedelta(seconds=later_s))
 
-    OPEN = "open"
+
+def _optional(moment: datetime | None) -> str | None:
+    return None if moment is None else timestamp(moment)
 
 
 class AccountDetails(_Answer, frozen=True, kw_only=True):
+    """What an account is. `closes_at` is when one that is closing is closed."""
+
     account_id: str
     currency: str
     kind: AccountKind
+    min_balance: int
+    parent: str | None
+    priority: int
+    expires_at: Timestamp | None
     created_at: Timestamp
     state: AccountState
+    closes_at: Timestamp | None
 
 
-def account_details(profile: Profile) -> AccountDetails:
+def account_details(profile: Profile, now: datetime) -> AccountDetails:
     return AccountDetails(
         account_id=profile.account_id,
         currency=profile.currency,
         kind=profile.kind,
+        min_balance=profile.min_balance_minor,
+        parent=profile.parent,
+        priority=profile.priority,
+        expires_at=_optional(profile.expires_at),
         created_at=timestamp(profile.opened_at),
-        state=AccountState.OPEN,
+        state=state_at(profile.closes_at, now),
+        closes_at=_optional(profile.closes_at),
     )
 
 
+class MinBalanceChanged(_Answer, frozen=True, kw_only=True):
+    """Follows from its event alone, so a replay is equal."""
+
+    account_id: str
+    min_balance: int
+    created_at: Timestamp
+
+
+def min_balance_changed(recorded: Recorded) -> MinBalanceChanged:
+    changed = recorded.event
+    assert isinstance(changed, AccountMinBalanceChanged), recorded.type
+    return MinBalanceChanged(
+        account_id=recorded.stream,
+        min_balance=changed.min_balance_minor,
+        created_at=timestamp(recorded.recorded_at),
+    )
+
+
+class AccountCloses(_Answer, frozen=True, kw_only=True):
+    """It is closing. Follows from its event alone, so a replay is equal."""
+
+    account_id: str
+    state: AccountState
+    closes_at: Timestamp
+    created_at: Timestamp
+
+
+def account_closes(recorded: Recorded) -> AccountCloses:
+    closing = recorded.event
+    assert isinstance(closing, AccountClosing), recorded.type
+    return AccountCloses(
+        account_id=recorded.stream,
+        state=AccountState.CLOSING,
+        closes_at=timestamp(closing.closes_at),
+        created_at=timestamp(recorded.recorded_at),
+    )
+
+
+class BalanceDetails(_Answer, frozen=True, kw_only=True):
+    """Money of an account that is spent in its own turn and time."""
+
+    account_id: str
+    priority: int
+    expires_at: Timestamp | None
+    expired: bool
+    available: int
+
+
 class WalletBalances(_Answer, frozen=True, kw_only=True):
-    """What the holder of an account has: `balance` is `available` and `held` together."""
+    """What the holder of an account has: `balance` is `available` and `held` together.
+
+    `balances` are the accounts that were opened as balances of this one; what they have is not
+    in the figures beside them.
+    """
 
     account_id: str
     currency: str
     available: int
     held: int
     balance: int
+    min_balance: int
+    balances: tuple[BalanceDetails, ...]
 
 
-def wallet_balances(wallet: Wallet) -> WalletBalances:
+def wallet_balances(
+    profile: Profile,
+    wallet: Wallet,
+    balances: Sequence[tuple[Profile, Wallet]],
+    now: datetime,
+) -> WalletBalances:
     return WalletBalances(
         account_id=wallet.account_id,
         currency=wallet.currency,
         available=wallet.available_minor,
         held=wallet.held_minor,
         balance=wallet.balance_minor,
+        min_balance=wallet.min_balance_minor,
+        balances=tuple(
+            BalanceDetails(
+                account_id=balance.account_id,
+                priority=balance.priority,
+                expires_at=_optional(balance.expires_at),
+                expired=balance.expires_at is not None and balance.expires_at <= now,
+                available=its.available_minor,
+            )
+            for balance, its in balances
+        ),
+    )
+
+
+# Holds.
+
+
+class HoldPartPlaced(_Answer, frozen=True, kw_only=True):
+    recipient: str
+    amount: int
+
+
+class HoldAccepted(_Answer, frozen=True, kw_only=True):
+    """The money is put aside. Follows from the request and its receipt alone."""
+
+    hold_id: str
+    status: HoldStatus
+    account: str
+    amount: int
+    currency: str
+    parts: tuple[HoldPartPlaced, ...]
+    expires_at: Timestamp | None
+    created_at: Timestamp
+
+
+def hold_accepted(asked: HoldRequest, receipt: Receipt) -> HoldAccepted:
+    return HoldAccepted(
+        hold_id=receipt.object_id,
+        status=HoldStatus.OPEN,
+        account=asked.account,
+        amount=sum(part.amount for part in asked.parts),
+        currency=asked.currency,
+        parts=tuple(
+            HoldPartPlaced(recipient=part.recipient, amount=part.amount) for part in asked.parts
+        ),
+        expires_at=_in_seconds(receipt.recorded_at, asked.expires_in_s),
+        created_at=timestamp(receipt.recorded_at),
+    )
+
+
+class HoldCaptureAccepted(_Answer, frozen=True, kw_only=True):
+    """The recipients have it. Follows from its event alone."""
+
+    capture_id: str
+    hold_id: str
+    amount: int
+    released: int
+    parts: tuple[HoldPartPlaced, ...]
+    created_at: Timestamp
+
+
+def hold_capture_accepted(recorded: Recorded) -> HoldCaptureAccepted:
+    captured = recorded.event
+    assert isinstance(captured, HoldCaptured), recorded.type
+    return HoldCaptureAccepted(
+        capture_id=captured.capture_id,
+        hold_id=recorded.stream,
+        amount=sum(part.amount.minor for part in captured.parts),
+        released=sum(part.amount.minor for part in captured.released),
+        parts=_placed(captured.parts),
+        created_at=timestamp(recorded.recorded_at),
+    )
+
+
+class HoldVoidAccepted(_Answer, frozen=True, kw_only=True):
+    """It is back in the wallet that it came from. Follows from its event alone."""
+
+    hold_id: str
+    released: int
+    parts: tuple[HoldPartPlaced, ...]
+    created_at: Timestamp
+
+
+def hold_void_accepted(recorded: Recorded) -> HoldVoidAccepted:
+    released = recorded.event
+    assert isinstance(released, HoldReleased), recorded.type
+    return HoldVoidAccepted(
+        hold_id=recorded.stream,
+        released=sum(part.amount.minor for part in released.parts),
+        parts=_placed(released.parts),
+        created_at=timestamp(recorded.recorded_at),
+    )
+
+
+def _placed(parts: Parts) -> tuple[HoldPartPlaced, ...]:
+    return tuple(
+        HoldPartPlaced(recipient=part.recipient, amount=part.amount.minor) for part in parts
+    )
+
+
+class HoldPartDetails(_Answer, frozen=True, kw_only=True):
+    """What became of what was for one recipient; what is neither is `held`."""
+
+    recipient: str
+    amount: int
+    captured: int
+    held: int
+
+
+class HoldDetails(_Answer, frozen=True, kw_only=True):
+    """A hold, from its events. `status` is what let go of the last of it, or `open`."""
+
+    hold_id: str
+    status: HoldStatus
+    account: str
+    amount: int
+    currency: str
+    captured: int
+    held: int
+    parts: tuple[HoldPartDetails, ...]
+    description: str | None
+    metadata: dict[str, str]
+    created_at: Timestamp
+    expires_at: Timestamp | None
+    events: tuple[Happening, ...]
+
+
+def hold_details(history: History) -> HoldDetails:
+    """The hold that a history tells of, which has at least its first event."""
+    first, hold = history.events[0], hold_of(history)
+    assert isinstance(hold, OpenHold | ClosedHold), first.type
+    terms = hold.terms
+    left = hold.left if isinstance(hold, OpenHold) else {}
+    return HoldDetails(
+        hold_id=first.stream,
+        status=hold_status_of(hold),
+        account=terms.account_id,
+        amount=terms.total.minor,
+        currency=terms.total.currency,
+        captured=sum(hold.captured.values()),
+        held=sum(left.values()),
+        parts=tuple(
+            HoldPartDetails(
+                recipient=part.recipient,
+                amount=part.amount.minor,
+                captured=hold.captured[part.recipient],
+                held=left.get(part.recipient, 0),
+            )
+            for part in terms.parts
+        ),
+        description=terms.description,
+        metadata=dict(terms.metadata),
+        created_at=timestamp(first.recorded_at),
+        expires_at=_optional(terms.expires_at),
+        events=_happenings(history),
+    )
+
+
+def _happenings(history: History) -> tuple[Happening, ...]:
+    return tuple(
+        Happening(type=recorded.type, timestamp=timestamp(recorded.recorded_at))
+        for recorded in history.events
     )

@@ -5,10 +5,10 @@ taken back may be used for 30 seconds more.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Generic, TypeVar
 
-from florin.ports import Accounts, ApiKey, Config, Profile, ProviderRoute, Tenant, Wallet
+from florin.ports import Accounts, ApiKey, Config, Profile, ProviderRoute, Reserved, Tenant, Wallet
 
 KEPT_FOR_S: Final = 30.0
 ENTRIES_MAX: Final = 1_000
@@ -41,6 +41,10 @@ class Recent(Generic[Key, Value]):
             self._found[key] = (value, self._now() + KEPT_FOR_S)
         return value
 
+    def forget(self, key: Key) -> None:
+        """Ask anew next time."""
+        self._found.pop(key, None)
+
 
 class CachedAccounts:
     """Accounts whose profiles are remembered. Money never is: wallets are read each time."""
@@ -49,13 +53,21 @@ class CachedAccounts:
         self._accounts = accounts
         self._profiles: Recent[tuple[str, str], Profile] = Recent(now)
 
-    def profile(self, tenant_id: str, account_id: str) -> Profile | None:
+    def profile(self, tenant_id: str, account_id: str, *, fresh: bool = False) -> Profile | None:
+        if fresh:
+            self._profiles.forget((tenant_id, account_id))
         return self._profiles.get(
             (tenant_id, account_id), lambda: self._accounts.profile(tenant_id, account_id)
         )
 
     def wallet(self, profile: Profile) -> Wallet:
         return self._accounts.wallet(profile)
+
+    def balances(self, profile: Profile) -> Sequence[Profile]:
+        return self._accounts.balances(profile)
+
+    def reserved(self, profile: Profile) -> Sequence[Reserved]:
+        return self._accounts.reserved(profile)
 
 
 class CachedConfig:

@@ -4,6 +4,8 @@ from functools import cache
 
 from florin.adapters import aws
 from florin.adapters.simulator import SimulatorProvider
+from florin.adapters.wallet import WalletProvider
+from florin.domain.payment import WALLET_PROVIDER
 from florin.edge import wiring
 from florin.ports import PaymentProvider
 
@@ -15,6 +17,8 @@ def provider(name: str) -> PaymentProvider:
     Raises:
         LookupError: there is no such provider, or no route to it in this stack.
     """
+    if name == WALLET_PROVIDER:
+        return WalletProvider()
     route = wiring.config().provider_route(name)
     if name != "simulator" or route is None:
         raise LookupError(f"no provider {name}")

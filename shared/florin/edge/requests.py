@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from florin.domain.account import AccountKind
+from florin.domain.hold import PARTS_MAX
 from florin.domain.money import AMOUNT_MINOR_MAX
 from florin.domain.payment import CaptureMethod
 from florin.domain.refusals import Refusal
@@ -30,7 +31,15 @@ NAME_SHOWN_MAX: Final = 64
 Body = TypeVar("Body", bound="RequestBody")
 
 # `\Z` is Python's end of a text; its `$` also matches before a last newline.
-Token = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9_.+/=-]+\Z")]
+PaymentMethod = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=255,
+        pattern=r"^([A-Za-z0-9_.+/=-]+|wallet:acct_[0-9A-HJKMNP-TV-Z]{26}(:\*)?)\Z",
+    ),
+]
+"""A provider's token, or the wallet of an account, or that and all its balances (`:*`)."""
 Reference = Annotated[str, Meta(min_length=1, max_length=255)]
 MetadataKey = Annotated[str, Meta(min_length=1, max_length=40)]
 MetadataValue = Annotated[str, Meta(max_length=500)]
@@ -45,7 +54,7 @@ class PaymentRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_fiel
 
     amount: Annotated[int, Meta(ge=1, le=AMOUNT_MINOR_MAX)]
     currency: str
-    payment_method: Token
+    payment_method: PaymentMethod
     recipient: str
     capture_method: CaptureMethod | UnsetType = UNSET
     description: Annotated[str, Meta(max_length=500)] | UnsetType = UNSET
@@ -56,6 +65,8 @@ class PaymentRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_fiel
 
 Amount = Annotated[int, Meta(ge=1, le=AMOUNT_MINOR_MAX)]
 Remark = Annotated[str, Meta(max_length=500)]
+Seconds = Annotated[int, Meta(ge=1, le=10 * 366 * 86_400)]
+"""From now; ten years at most."""
 
 
 class CaptureRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,10 +90,62 @@ class RefundRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class AccountRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """POST /accounts."""
+    """POST /accounts. `min_balance` is in minor units of `currency`."""
 
     currency: str
     kind: AccountKind
+    min_balance: Annotated[int, Meta(ge=-AMOUNT_MINOR_MAX, le=0)] | UnsetType = UNSET
+    parent: str | UnsetType = UNSET
+    priority: Annotated[int, Meta(ge=-1_000, le=1_000)] | UnsetType = UNSET
+    expires_in_s: Seconds | UnsetType = UNSET
+
+
+class AccountChangeRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /accounts/{account_id}."""
+
+    min_balance: Annotated[int, Meta(ge=-AMOUNT_MINOR_MAX, le=AMOUNT_MINOR_MAX)]
+
+
+class AccountCloseRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /accounts/{account_id}/close."""
+
+    reason: Remark | UnsetType = UNSET
+
+
+class HoldPart(RequestBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is for one recipient, in minor units."""
+
+    recipient: str
+    amount: Amount
+
+
+class HoldRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /holds. What the parts come to is put aside out of the wallet of `account`."""
+
+    account: str
+    currency: str
+    parts: Annotated[list[HoldPart], Meta(min_length=1, max_length=PARTS_MAX)]
+    expires_in_s: Seconds | UnsetType = UNSET
+    description: Remark | UnsetType = UNSET
+    metadata: Annotated[dict[MetadataKey, MetadataValue], Meta(max_length=20)] | UnsetType = UNSET
+
+
+class HoldCaptureRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /holds/{hold_id}/capture. An amount is spread over all parts in proportion; without
+    amount and parts it is all that is left.
+    """
+
+    amount: Amount | UnsetType = UNSET
+    parts: Annotated[list[HoldPart], Meta(min_length=1, max_length=PARTS_MAX)] | UnsetType = UNSET
+    final: bool | UnsetType = UNSET
+
+
+class HoldVoidRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /holds/{hold_id}/void. Amount and parts are those of a capture."""
+
+    amount: Amount | UnsetType = UNSET
+    parts: Annotated[list[HoldPart], Meta(min_length=1, max_length=PARTS_MAX)] | UnsetType = UNSET
+    reason: Remark | UnsetType = UNSET
 
 
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
