@@ -28,10 +28,12 @@ from florin.edge.answers import (
     ledger_list,
     payment_accepted,
     payment_details,
+    payment_list,
     refund_accepted,
 )
 from florin.edge.http import Answer, Request
 from florin.edge.ids import is_account_id, is_payment_id
+from florin.edge.listing import payment_query
 from florin.edge.once import once
 from florin.edge.requests import (
     CancelRequest,
@@ -43,7 +45,7 @@ from florin.edge.requests import (
     read,
 )
 from florin.handle import Refused
-from florin.ports import Tenant
+from florin.ports import SearchTooBroad, Tenant
 
 Value = TypeVar("Value", str, int)
 
@@ -198,6 +200,17 @@ def _start(payment_id: str, start: Callable[[], None]) -> None:
 def show(app: App, request: Request) -> Answer | Refused:
     """GET /payments/{payment_id}"""
     return _told(app, request, payment_details)
+
+
+def listing(app: App, request: Request) -> Answer | Refused:
+    """GET /payments"""
+    query = payment_query(request)
+    if isinstance(query, Refused):
+        return query
+    found = app.books.payments(query)
+    if isinstance(found, SearchTooBroad):
+        return Refused(refusal=Refusal.SEARCH_TOO_BROAD)
+    return Answer(body=payment_list(found))
 
 
 def events(app: App, request: Request) -> Answer | Refused:

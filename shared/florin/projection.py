@@ -13,9 +13,18 @@ from florin.domain.account import AccountOpened
 from florin.domain.chart import is_wallet
 from florin.domain.history import History, Recorded
 from florin.domain.ledger import Leg, Side
-from florin.domain.payment import PaymentInitiated
+from florin.domain.payment import Captured, Payment, PaymentInitiated
 from florin.domain.status import status_of
-from florin.ports import AccountKey, Advance, Books, ContentionError, EventStore, Line, View
+from florin.ports import (
+    AccountKey,
+    Advance,
+    Books,
+    ContentionError,
+    EventStore,
+    Line,
+    PaymentSummary,
+    View,
+)
 from florin.saga import fold_history
 
 ROUNDS_MAX: Final = 5
@@ -114,9 +123,15 @@ def _advance(stream: _Fresh) -> Advance:
 def view_of(history: History) -> View:
     """The summary of a stream, from its facts alone."""
     first, last = history.events[0], history.events[-1]
+    recipient: str | None = None
+    order_id: str | None = None
+    summary: PaymentSummary | None = None
     match first.event:
-        case PaymentInitiated():
-            kind, status = "payment", str(status_of(fold_history(history)))
+        case PaymentInitiated() as terms:
+            payment = fold_history(history)
+            kind, status = "payment", str(status_of(payment))
+            recipient, order_id = terms.recipient, terms.order_id
+            summary = _summary(terms, payment)
         case AccountOpened():
             kind, status = "account", "open"
         case _:
@@ -129,4 +144,18 @@ def view_of(history: History) -> View:
         version=last.version,
         created_at=first.recorded_at,
         updated_at=last.recorded_at,
+        recipient=recipient,
+        order_id=order_id,
+        payment=summary,
+    )
+
+
+def _summary(terms: PaymentInitiated, payment: Payment) -> PaymentSummary:
+    captured = payment if isinstance(payment, Captured) else None
+    return PaymentSummary(
+        amount=terms.amount,
+        captured_minor=captured.captured.minor if captured else 0,
+        refunded_minor=captured.refunded.minor if captured else 0,
+        fee_minor=captured.fee.minor if captured else None,
+        description=terms.description,
     )

@@ -23,9 +23,12 @@ from florin.ports import (
     InsufficientFunds,
     Line,
     Message,
+    Page,
+    PaymentQuery,
     Profile,
     ProviderRoute,
     Receipt,
+    SearchTooBroad,
     StatementLine,
     StreamMoved,
     Tenant,
@@ -124,6 +127,12 @@ class Memory:
     def view(self, stream: str) -> View | None:
         with self._lock:
             return self._views.get(stream)
+
+    def payments(self, query: PaymentQuery) -> Page | SearchTooBroad:
+        with self._lock:
+            wanted = [view for view in self._views.values() if query.wants(view)]
+        wanted.sort(key=lambda view: view.stream, reverse=True)
+        return Page(tuple(wanted[: query.limit]), has_more=len(wanted) > query.limit)
 
     def post(self, wallet: AccountKey, lines: Sequence[Line]) -> None:
         with self._lock:

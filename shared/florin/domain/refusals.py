@@ -60,6 +60,11 @@ class Refusal(StrEnum):
     CURRENCY_UNKNOWN = "currency_unknown", "The currency is not an ISO 4217 code with minor units."
     CURRENCY_DIFFERS = "currency_differs", "The account has another currency."
 
+    SEARCH_TOO_BROAD = (
+        "search_too_broad",
+        "Too much would have to be looked through; narrow the search, for example in time.",
+    )
+
     # What is named.
     ACCOUNT_NOT_FOUND = "account_not_found", "There is no such account."
     PAYMENT_NOT_FOUND = "payment_not_found", "There is no such payment."

@@ -46,7 +46,7 @@ from florin.domain.payment import (
 from florin.domain.provider import Operation
 from florin.domain.status import SagaStatus, Status, saga_status_of, status_of
 from florin.edge.requests import AccountRequest, PaymentRequest
-from florin.ports import Profile, Receipt, StatementLine, Wallet
+from florin.ports import Page, Profile, Receipt, StatementLine, View, Wallet
 from florin.saga import fold_history
 
 COMPLETES_WITHIN: Final = timedelta(seconds=30)
@@ -284,6 +284,53 @@ def payment_details(history: History) -> PaymentDetails:
         ),
         saga=_progress(history, payment),
         attempts=_attempts(history, terms.provider),
+    )
+
+
+class PaymentListed(_Answer, frozen=True, kw_only=True):
+    """A payment in short. The fields have the meaning that they have in `PaymentDetails`."""
+
+    payment_id: str
+    status: Status
+    amount: int
+    currency: str
+    recipient: str
+    description: str | None
+    order_id: str | None
+    created_at: Timestamp
+    updated_at: Timestamp
+    captured: int
+    fees: int | None
+    refunded: int
+
+
+class PaymentList(_Answer, frozen=True, kw_only=True):
+    data: tuple[PaymentListed, ...]
+    has_more: bool
+
+
+def payment_list(page: Page) -> PaymentList:
+    """A page of payments, newest first."""
+    return PaymentList(data=tuple(map(_listed, page.views)), has_more=page.has_more)
+
+
+def _listed(view: View) -> PaymentListed:
+    summary = view.payment
+    assert summary is not None, f"{view.stream} is no payment"
+    assert view.recipient is not None, f"{view.stream} is for nobody"
+    return PaymentListed(
+        payment_id=view.stream,
+        status=Status(view.status),
+        amount=summary.amount.minor,
+        currency=summary.amount.currency,
+        recipient=view.recipient,
+        description=summary.description,
+        order_id=view.order_id,
+        created_at=timestamp(view.created_at),
+        updated_at=timestamp(view.updated_at),
+        captured=summary.captured_minor,
+        fees=summary.fee_minor,
+        refunded=summary.refunded_minor,
     )
 
 
