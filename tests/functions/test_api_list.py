@@ -35,13 +35,12 @@ def ids(reply: Reply) -> list[str]:
     return [payment["payment_id"] for payment in reply.body["data"]]
 
 
-def paid(world: World, recipient: str, **fields: object) -> str:
+def paid(world: World, recipient: str, tenant_id: str = TENANT, **fields: object) -> str:
     """The id of a payment, a minute after the one before it."""
     world.clock.advance(timedelta(minutes=1))
     key = f"payment-{len(world.store.streams())}"
-    payment_id: str = world.post("/payments", payment_body(recipient, **fields), key).body[
-        "payment_id"
-    ]
+    reply = world.post("/payments", payment_body(recipient, **fields), key, tenant_id)
+    payment_id: str = reply.body["payment_id"]
     return payment_id
 
 
@@ -150,9 +149,7 @@ def test_another_tenants_payments_are_not_there(world: World) -> None:
         reply = listed(world, OTHER_TENANT, **query)
         assert reply.text == listed(world, OTHER_TENANT, account=NOBODY).text
         assert reply.body == {"data": [], "has_more": False}
-    theirs = world.account(tenant_id=OTHER_TENANT)
-    body = payment_body(theirs)
-    own = world.post("/payments", body, "key-1", OTHER_TENANT).body["payment_id"]
+    own = paid(world, world.account(tenant_id=OTHER_TENANT), OTHER_TENANT)
     assert ids(listed(world, OTHER_TENANT)) == [own]
     # Where a page ended is a place in time, whoever's payment it was.
     assert ids(listed(world, OTHER_TENANT, starting_after=payments[0])) == []
