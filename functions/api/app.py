@@ -2,11 +2,30 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
 
+from florin.domain.status import Status
 from florin.edge import log
 from florin.handle import Desk
-from florin.ports import Accounts, Books, Clock, Config, EventStore, Ids, Sagas, Tenant
+from florin.ports import (
+    Accounts,
+    Books,
+    Clock,
+    Config,
+    EventStore,
+    Ids,
+    Page,
+    PaymentQuery,
+    Sagas,
+    Tenant,
+)
 from florin.projection import Projector
+
+UNDER_WAY: Final = frozenset({Status.PROCESSING, Status.AUTHORIZED, Status.AWAITING_PROVIDER})
+UNDER_WAY_MAX: Final = 20
+RECENT: Final = timedelta(minutes=5)
+"""How many payments, and how old ones, are looked at for money that is on its way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +69,20 @@ class App:
             log.failure("not projected yet", error, stream=stream)
 
     def catch_up(self, tenant_id: str, account_id: str) -> None:
-        """Let go of what is held of a wallet and whose time is up."""
+        """Bring to a wallet what may be on its way to it: what payments that are under way have
+        captured, and what was held until a time that is up.
+        """
         profile = self.accounts.profile(tenant_id, account_id)
         if profile is None:
             return
         now = self.clock.now()
+        under_way = PaymentQuery(
+            tenant_id=tenant_id, account=account_id, since=now - RECENT, limit=UNDER_WAY_MAX
+        )
+        found = self.books.payments(under_way)
+        for view in found.views if isinstance(found, Page) else ():
+            if view.status in UNDER_WAY:
+                self.project(view.stream)
         for held in self.accounts.reserved(profile):
             if held.expires_at is not None and held.expires_at <= now:
                 self.desk.expire_hold(held.stream)

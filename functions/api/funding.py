@@ -1,23 +1,13 @@
 """Which wallets pay for what is asked, and whether they and who is paid take part at all."""
 
 from datetime import datetime
-from typing import Final
 
 from api.app import App
 from florin.domain.funding import Draw, Funding, Source, drawn
 from florin.domain.money import Money
+from florin.domain.payment import WITH_BALANCES
 from florin.domain.refusals import Refusal
 from florin.ports import Profile
-
-WALLET: Final = "wallet:"
-WITH_BALANCES: Final = ":*"
-
-
-def payer_of(payment_method: str) -> str | None:
-    """The account whose wallet a payment method names, if it names one."""
-    if not payment_method.startswith(WALLET):
-        return None
-    return payment_method.removeprefix(WALLET).removesuffix(WITH_BALANCES)
 
 
 def closed(profile: Profile) -> bool:

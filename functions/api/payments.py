@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from api.app import App
-from api.funding import closed, funding, payer_of
+from api.funding import closed, funding
 from florin.domain.currencies import EXPONENTS
 from florin.domain.funding import Funding
 from florin.domain.history import History, Recorded
@@ -22,6 +22,7 @@ from florin.domain.payment import (
     RequestCancel,
     RequestCapture,
     RequestRefund,
+    payer_of,
 )
 from florin.domain.refusals import Refusal
 from florin.edge import log
@@ -32,10 +33,12 @@ from florin.edge.answers import (
     ledger_list,
     payment_accepted,
     payment_details,
+    payment_list,
     refund_accepted,
 )
 from florin.edge.http import Answer, Request
 from florin.edge.ids import is_account_id, is_payment_id
+from florin.edge.listing import payment_query
 from florin.edge.once import once
 from florin.edge.requests import (
     CancelRequest,
@@ -47,7 +50,7 @@ from florin.edge.requests import (
     read,
 )
 from florin.handle import Refused
-from florin.ports import Profile, Tenant
+from florin.ports import Profile, SearchTooBroad, Tenant
 
 Value = TypeVar("Value", str, int)
 
@@ -219,6 +222,17 @@ def _start(payment_id: str, start: Callable[[], None]) -> None:
 def show(app: App, request: Request) -> Answer | Refused:
     """GET /payments/{payment_id}"""
     return _told(app, request, payment_details, booked=True)
+
+
+def listing(app: App, request: Request) -> Answer | Refused:
+    """GET /payments"""
+    query = payment_query(request)
+    if isinstance(query, Refused):
+        return query
+    found = app.books.payments(query)
+    if isinstance(found, SearchTooBroad):
+        return Refused(refusal=Refusal.SEARCH_TOO_BROAD)
+    return Answer(body=payment_list(found))
 
 
 def events(app: App, request: Request) -> Answer | Refused:

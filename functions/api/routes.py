@@ -16,6 +16,7 @@ from florin.edge import log
 from florin.edge.card_data import outside_the_body
 from florin.edge.http import Answer, Request, refusal_answer, response
 from florin.edge.ids import is_payment_id
+from florin.edge.listing import PAYMENT_FILTERS
 from florin.handle import Refused
 from florin.ports import ContentionError
 
@@ -36,6 +37,7 @@ def document(app: App, request: Request) -> Answer:
 
 ROUTES: Final[Mapping[str, Route]] = {
     "POST /payments": Route(payments.create),
+    "GET /payments": Route(payments.listing, query=PAYMENT_FILTERS),
     "GET /payments/{payment_id}": Route(payments.show),
     "GET /payments/{payment_id}/events": Route(payments.events),
     "GET /payments/{payment_id}/ledger": Route(payments.ledger),

@@ -230,8 +230,23 @@ class StatementLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentSummary:
+    """What a list tells of a payment. There is no fee before the first capture."""
+
+    amount: Money
+    captured_minor: int = 0
+    refunded_minor: int = 0
+    fee_minor: int | None = None
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """The folded summary of one stream. `version` is the last event that the books contain."""
+    """The folded summary of one stream. `version` is the last event that the books contain.
+
+    `recipient`, `payer` (both account ids) and `order_id` are what it can be found by; the first
+    event says them for good.
+    """
 
     stream: str
     tenant_id: str
@@ -240,6 +255,10 @@ class View:
     version: int
     created_at: datetime
     updated_at: datetime
+    recipient: str | None = None
+    payer: str | None = None
+    order_id: str | None = None
+    payment: PaymentSummary | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,6 +271,50 @@ class Advance:
     view: View
     from_version: int
     totals: tuple[tuple[AccountKey, Leg], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentQuery:
+    """Which of a tenant's payments are asked for; what is `None` makes no difference.
+
+    `account` is the recipient or the payer, `since` is inclusive and `until` is not, and only what
+    is older than `starting_after` counts, a payment id that need not be anybody's.
+    """
+
+    tenant_id: str
+    limit: int
+    status: str | None = None
+    account: str | None = None
+    order_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    starting_after: str | None = None
+
+    def wants(self, view: View) -> bool:
+        """Whether a stream is a payment that is asked for."""
+        return (
+            view.payment is not None
+            and view.tenant_id == self.tenant_id
+            and self.status in {None, view.status}
+            and self.account in {None, view.recipient, view.payer}
+            and self.order_id in {None, view.order_id}
+            and (self.since is None or self.since <= view.created_at)
+            and (self.until is None or view.created_at < self.until)
+            and (self.starting_after is None or view.stream < self.starting_after)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What was found, newest first. It is empty only when there is nothing more."""
+
+    views: tuple[View, ...]
+    has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SearchTooBroad:
+    """Nothing was found with the work that one search may be, and there is more to look through."""
 
 
 def wallet_key(profile: Profile) -> AccountKey:
@@ -304,6 +367,12 @@ class Books(Protocol):
     """Everything that is derived from events: statement lines, balances, views."""
 
     def view(self, stream: str) -> View | None: ...
+
+    def payments(self, query: PaymentQuery) -> Page | SearchTooBroad:
+        """Payments by their views, newest first: at most `limit`, and fewer when looking for more
+        would be too much work. A payment is found soon after it was accepted or has changed.
+        """
+        ...
 
     def post(
         self, wallet: AccountKey, lines: Sequence[Line], reserved: Sequence[Reserved] = ()

@@ -14,7 +14,7 @@ from florin.domain.chart import is_held, is_wallet, wallet_of_held
 from florin.domain.history import History, Recorded
 from florin.domain.hold import HoldPlaced
 from florin.domain.ledger import Leg, Side
-from florin.domain.payment import PaymentInitiated
+from florin.domain.payment import Captured, Payment, PaymentInitiated
 from florin.domain.status import account_status_of, hold_status_of, status_of
 from florin.folding import account_of, hold_of
 from florin.ports import (
@@ -24,6 +24,7 @@ from florin.ports import (
     ContentionError,
     EventStore,
     Line,
+    PaymentSummary,
     Reserved,
     View,
 )
@@ -159,9 +160,16 @@ def _advance(stream: _Fresh) -> Advance:
 def view_of(history: History) -> View:
     """The summary of a stream, from its facts alone."""
     first, last = history.events[0], history.events[-1]
+    recipient: str | None = None
+    payer: str | None = None
+    order_id: str | None = None
+    summary: PaymentSummary | None = None
     match first.event:
-        case PaymentInitiated():
-            kind, status = "payment", str(status_of(fold_history(history)))
+        case PaymentInitiated() as terms:
+            payment = fold_history(history)
+            kind, status = "payment", str(status_of(payment))
+            recipient, payer, order_id = terms.recipient, terms.payer, terms.order_id
+            summary = _summary(terms, payment)
         case AccountOpened():
             kind, status = "account", str(account_status_of(account_of(history)))
         case HoldPlaced():
@@ -176,4 +184,19 @@ def view_of(history: History) -> View:
         version=last.version,
         created_at=first.recorded_at,
         updated_at=last.recorded_at,
+        recipient=recipient,
+        payer=payer,
+        order_id=order_id,
+        payment=summary,
+    )
+
+
+def _summary(terms: PaymentInitiated, payment: Payment) -> PaymentSummary:
+    captured = payment if isinstance(payment, Captured) else None
+    return PaymentSummary(
+        amount=terms.amount,
+        captured_minor=captured.captured.minor if captured else 0,
+        refunded_minor=captured.refunded.minor if captured else 0,
+        fee_minor=captured.fee.minor if captured else None,
+        description=terms.description,
     )

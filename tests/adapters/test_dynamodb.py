@@ -14,7 +14,8 @@ from florin.domain.history import Draft
 from florin.domain.ledger import Leg, Side
 from florin.domain.money import Money
 from florin.domain.payment import PaymentRiskAssessed, RiskDecision
-from florin.ports import AccountKey, Appended, Batch, ContentionError, Line
+from florin.ports import AccountKey, Appended, Batch, ContentionError, Line, PaymentQuery
+from florin.projection import Projector
 from tests.support.busy import refused
 from tests.support.examples import NOON, TENANT, accepted_payment, opened_account
 from tests.support.tables import make_tables
@@ -37,6 +38,19 @@ class Interrupted:
         meanwhile, self.meanwhile = self.meanwhile, lambda: None
         meanwhile()
         return self._client.transact_write_items(**request)
+
+
+class Reluctant:
+    """A client that leaves every key of a batch for another time."""
+
+    def __init__(self, client: "DynamoDBClient") -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def batch_get_item(self, **request: Any) -> Any:
+        return {"Responses": {}, "UnprocessedKeys": request["RequestItems"]}
 
 
 @pytest.fixture
@@ -115,3 +129,12 @@ def test_the_sdks_own_repetition_of_a_put_is_no_conflict(
     assert isinstance(store(Repeating(client), tables).append(batch), Appended)
     other = replace(batch, execution="arn:another")
     assert not isinstance(plain.append(other), Appended)
+
+
+def test_a_page_whose_views_are_never_read_is_not_told_as_an_empty_one(
+    client: "DynamoDBClient", tables: Tables
+) -> None:
+    own = store(client, tables)
+    Projector(store=own, books=own).project([accepted_payment(own)])
+    with pytest.raises(ContentionError):
+        store(Reluctant(client), tables).payments(PaymentQuery(tenant_id=TENANT, limit=10))

@@ -9,6 +9,7 @@ import pytest
 from samtranslator.yaml_helper import yaml_parse
 
 from florin.adapters import http
+from florin.adapters.search import KEY_OF, Index
 from florin.saga import ANSWER_TIME, CALL_BUDGET, CALLS_MAX
 from infra.paths import ROOT
 
@@ -121,6 +122,34 @@ def test_no_function_may_change_an_event() -> None:
             assert not any("*" in action for action in actions), name
             if statement["Resource"] == {"Fn::GetAtt": ["EventsTable", "Arn"]}:
                 assert set(actions) <= {"dynamodb:PutItem", "dynamodb:Query"}, name
+
+
+def test_the_api_reads_views_by_their_keys_and_indexes_only() -> None:
+    views = {
+        (action, str(resource))
+        for statement in statements(FUNCTIONS["ApiFunction"])
+        for action in listed(statement["Action"])
+        for resource in listed(statement["Resource"])
+        if "ViewsTable" in str(resource)
+    }
+    table = str({"Fn::GetAtt": ["ViewsTable", "Arn"]})
+    indexes = {str({"Fn::Sub": f"${{ViewsTable.Arn}}/index/{index}"}) for index in Index}
+    reads = {(f"dynamodb:{action}", table) for action in ("BatchGetItem", "GetItem", "PutItem")}
+    assert views == reads | {("dynamodb:Query", index) for index in indexes}
+
+
+def test_the_indexes_of_views_hold_keys_only() -> None:
+    """What an index projects it writes again whenever that changes."""
+    found = {
+        index["IndexName"]: [key["AttributeName"] for key in index["KeySchema"]]
+        for index in TABLES["ViewsTable"]["GlobalSecondaryIndexes"]
+        if index["Projection"] == {"ProjectionType": "KEYS_ONLY"}
+    }
+    assert found == {index: [KEY_OF[index], "stream"] for index in Index}
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def statements(properties: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -34,7 +34,7 @@ def test_every_other_route_needs_a_tenant(world: World, route: str, authorizer: 
 @pytest.mark.parametrize(
     ("method", "resource"),
     [
-        ("GET", "/payments"),
+        ("DELETE", "/payments"),
         ("PUT", "/payments/{payment_id}"),
         ("POST", "/payments/{payment_id}/dispute"),
         ("GET", "/"),

@@ -478,6 +478,7 @@ def test_a_fresh_payment_is_processing(world: World, seller: str) -> None:
         "amount": 1_000,
         "currency": "EUR",
         "recipient": seller,
+        "payer": None,
         "payment_method": "card_****",
         "capture_method": "automatic",
         "description": None,

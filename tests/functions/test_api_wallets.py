@@ -171,6 +171,17 @@ def test_a_top_up_is_spent_as_soon_as_it_is_seen(world: World) -> None:
     assert pay(world, payer, seller, 970, key="early").status == 201
 
 
+def test_a_credit_on_its_way_is_looked_for_before_a_payment_is_refused(world: World) -> None:
+    """The view says that the top-up is under way: what it has captured since is brought in."""
+    payer, seller = funded(world, 0), world.account()
+    top_up = world.post("/payments", payment_body(payer, amount=1_000), "top-up").body["payment_id"]
+    world.run(top_up, Step.ASSESS_RISK)
+    for step in (Step.AUTHORIZE, Step.CAPTURE):
+        world.saga.run(step, top_up, "arn:execution")
+    assert wallet(world, payer) == (0, 0, 0)
+    assert pay(world, payer, seller, 970).status == 201
+
+
 @pytest.mark.parametrize(
     ("method", "refusal"),
     [

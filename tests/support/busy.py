@@ -60,6 +60,17 @@ class BusyClient:
             raise refused("TransactGetItems", "TransactionCanceledException", reasons)
         return self._client.transact_get_items(TransactItems=TransactItems)
 
+    def batch_get_item(self, RequestItems: Any) -> Any:  # noqa: N803  # the SDK's name
+        """What it does at last it does by halves: every third key is left for another time."""
+        ((table, wanted),) = RequestItems.items()
+        keys = wanted["Keys"]
+        done = {table: wanted | {"Keys": keys[len(keys) // 3 :]}}
+        left = {table: wanted | {"Keys": keys[: len(keys) // 3]}} if len(keys) >= 3 else {}
+        answer = self._done(
+            "BatchGetItem", READ, lambda: self._client.batch_get_item(RequestItems=done)
+        )
+        return answer | {"UnprocessedKeys": left}
+
     def put_item(self, **request: Any) -> Any:
         return self._done("PutItem", SINGLE, lambda: self._client.put_item(**request))
 

@@ -2,9 +2,8 @@
 
 import secrets
 from datetime import UTC, datetime, timedelta
-from typing import Final
 
-_ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+from florin.adapters import ulid
 
 
 class SystemClock:
@@ -34,6 +33,4 @@ class UlidIds:
     """
 
     def new(self, prefix: str, at: datetime) -> str:
-        value = (int(at.timestamp() * 1000) << 80) | secrets.randbits(80)
-        digits = "".join(_ALPHABET[(value >> shift) & 31] for shift in range(125, -1, -5))
-        return f"{prefix}_{digits}"
+        return f"{prefix}_{ulid.text_of(ulid.value_at(at, secrets.randbits(80)))}"

@@ -7,7 +7,8 @@
                                             balances balance#{account id};
                                             else: total#{bucket}, added to, summed when read
     views        stream                     the folded summary; its version says how far the
-                                            books follow the stream
+                                            books follow the stream; found by the indexes of
+                                            `florin.adapters.search`
 
 A single fact is one conditional put. Whatever belongs together is one TransactWriteItems, whose
 cancellation reasons are judged in this order: the idempotency record, conflicts, conditions.
@@ -26,6 +27,7 @@ from botocore.exceptions import ClientError
 
 from florin.adapters.aws import error_code
 from florin.adapters.codec import Codec, Row
+from florin.adapters.search import KEY_OF, Index, keys_of, search
 from florin.domain.account import AccountKind
 from florin.domain.chart import is_wallet
 from florin.domain.chart import wallet as wallet_account
@@ -45,9 +47,13 @@ from florin.ports import (
     InsufficientFunds,
     Line,
     NotEmpty,
+    Page,
+    PaymentQuery,
+    PaymentSummary,
     Profile,
     Receipt,
     Reserved,
+    SearchTooBroad,
     StatementLine,
     StreamMoved,
     View,
@@ -314,6 +320,39 @@ class Dynamo:
         item = self._get(self._tables.views, {"stream": _s(stream)})
         return None if item is None else _view(item)
 
+    def payments(self, query: PaymentQuery) -> Page | SearchTooBroad:
+        return search(query, self._streams, self._views)
+
+    def _streams(self, index: Index, key: str, between: tuple[str, str], limit: int) -> list[str]:
+        items = self._query(
+            TableName=self._tables.views,
+            IndexName=index,
+            KeyConditionExpression="#key = :key AND #stream BETWEEN :first AND :last",
+            ExpressionAttributeNames={"#key": KEY_OF[index], "#stream": "stream"},
+            ExpressionAttributeValues={
+                ":key": _s(key),
+                ":first": _s(between[0]),
+                ":last": _s(between[1]),
+            },
+            ScanIndexForward=False,
+            Limit=limit,
+        )
+        return [_text(item, "stream") for item in islice(items, limit)]
+
+    def _views(self, streams: Sequence[str]) -> list[View]:
+        """The views of at most 100 streams: strongly consistent, so what an index tells of is
+        there.
+        """
+        found: list[View] = []
+        keys: list[Item] = [{"stream": _s(stream)} for stream in streams]
+        for tried in range(CONFLICT_TRIES_MAX):
+            items, keys = self._batch(self._tables.views, keys)
+            found += map(_view, items)
+            if not keys:
+                return found
+            self._pause(_jitter(tried))
+        raise ContentionError(f"{len(keys)} of {len(streams)} views could not be read")
+
     def post(
         self, wallet: AccountKey, lines: Sequence[Line], reserved: Sequence[Reserved] = ()
     ) -> None:
@@ -504,6 +543,13 @@ class Dynamo:
             lambda: self._client.get_item(TableName=table, Key=key, ConsistentRead=True)
         )
         return answer.get("Item")
+
+    def _batch(self, table: str, keys: list[Item]) -> tuple[list[Item], list[Item]]:
+        """The items of these keys, and the keys that were left for another time."""
+        wanted: Any = {table: {"Keys": keys, "ConsistentRead": True}}
+        answer: Any = self._retrying(lambda: self._client.batch_get_item(RequestItems=wanted))
+        left = answer.get("UnprocessedKeys", {}).get(table, {"Keys": []})
+        return answer["Responses"].get(table, []), left["Keys"]
 
     def _get_together(self, table: str, keys: Sequence[Item]) -> Sequence[Item]:
         """Items that must be there, all as of one moment."""
@@ -816,15 +862,37 @@ def _line(wallet: AccountKey, item: Item) -> StatementLine:
 
 
 def _view_item(view: View) -> Item:
-    return {
-        "stream": _s(view.stream),
-        "tenant_id": _s(view.tenant_id),
-        "kind": _s(view.kind),
-        "status": _s(view.status),
+    texts = {
+        "stream": view.stream,
+        "tenant_id": view.tenant_id,
+        "kind": view.kind,
+        "status": view.status,
+        "recipient": view.recipient,
+        "payer": view.payer,
+        "order_id": view.order_id,
+        **{KEY_OF[index]: key for index, key in keys_of(view).items()},
+    }
+    item = {name: _s(text) for name, text in texts.items() if text is not None}
+    return item | {
         "version": _n(view.version),
         "created_at": _iso(view.created_at),
         "updated_at": _iso(view.updated_at),
+        **({} if view.payment is None else _summary_item(view.payment)),
     }
+
+
+def _summary_item(summary: PaymentSummary) -> Item:
+    item = {
+        "amount": _n(summary.amount.minor),
+        "currency": _s(summary.amount.currency),
+        "captured": _n(summary.captured_minor),
+        "refunded": _n(summary.refunded_minor),
+    }
+    if summary.fee_minor is not None:
+        item["fee"] = _n(summary.fee_minor)
+    if summary.description is not None:
+        item["description"] = _s(summary.description)
+    return item
 
 
 def _view(item: Item) -> View:
@@ -836,4 +904,22 @@ def _view(item: Item) -> View:
         version=_int(item, "version"),
         created_at=_time(item, "created_at"),
         updated_at=_time(item, "updated_at"),
+        recipient=_text_or_none(item, "recipient"),
+        payer=_text_or_none(item, "payer"),
+        order_id=_text_or_none(item, "order_id"),
+        payment=_summary(item) if "amount" in item else None,
     )
+
+
+def _summary(item: Item) -> PaymentSummary:
+    return PaymentSummary(
+        amount=Money(_int(item, "amount"), _text(item, "currency")),
+        captured_minor=_int(item, "captured"),
+        refunded_minor=_int(item, "refunded"),
+        fee_minor=_int(item, "fee") if "fee" in item else None,
+        description=_text_or_none(item, "description"),
+    )
+
+
+def _text_or_none(item: Item, name: str) -> str | None:
+    return _text(item, name) if name in item else None

@@ -24,10 +24,13 @@ from florin.ports import (
     Line,
     Message,
     NotEmpty,
+    Page,
+    PaymentQuery,
     Profile,
     ProviderRoute,
     Receipt,
     Reserved,
+    SearchTooBroad,
     StatementLine,
     StreamMoved,
     Tenant,
@@ -167,6 +170,12 @@ class Memory:
     def view(self, stream: str) -> View | None:
         with self._lock:
             return self._views.get(stream)
+
+    def payments(self, query: PaymentQuery) -> Page | SearchTooBroad:
+        with self._lock:
+            wanted = [view for view in self._views.values() if query.wants(view)]
+        wanted.sort(key=lambda view: view.stream, reverse=True)
+        return Page(tuple(wanted[: query.limit]), has_more=len(wanted) > query.limit)
 
     def post(
         self, wallet: AccountKey, lines: Sequence[Line], reserved: Sequence[Reserved] = ()

@@ -52,6 +52,17 @@ VOID: Final = "void"
 WALLET_PROVIDER: Final = "wallet"
 """Who is asked for money that is in wallets already: ourselves."""
 
+WALLET_METHOD: Final = "wallet:"
+WITH_BALANCES: Final = ":*"
+"""A payment method that names a wallet, and one that names its balances too."""
+
+
+def payer_of(payment_method: str) -> str | None:
+    """The account whose wallet a payment method names, if it names one."""
+    if not payment_method.startswith(WALLET_METHOD):
+        return None
+    return payment_method.removeprefix(WALLET_METHOD).removesuffix(WITH_BALANCES)
+
 
 class RiskDecision(StrEnum):
     ALLOW = "allow"
@@ -201,6 +212,11 @@ class PaymentInitiated:
     order_id: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     funding: Funding = ()
+
+    @property
+    def payer(self) -> str | None:
+        """The account whose wallet pays, if one does."""
+        return payer_of(self.payment_method)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

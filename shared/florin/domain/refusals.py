@@ -72,6 +72,11 @@ class Refusal(StrEnum):
     BALANCES_TOO_MANY = "balances_too_many", "The account has as many balances as it may have."
     BALANCE_NESTED = "balance_nested", "A balance of an account has no balances of its own."
 
+    SEARCH_TOO_BROAD = (
+        "search_too_broad",
+        "Too much would have to be looked through; narrow the search, for example in time.",
+    )
+
     # What is named.
     ACCOUNT_NOT_FOUND = "account_not_found", "There is no such account."
     PAYMENT_NOT_FOUND = "payment_not_found", "There is no such payment."

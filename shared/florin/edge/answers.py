@@ -71,7 +71,7 @@ from florin.domain.status import (
 )
 from florin.edge.requests import AccountRequest, HoldRequest, PaymentRequest
 from florin.folding import hold_of
-from florin.ports import Profile, Receipt, StatementLine, Wallet
+from florin.ports import Page, Profile, Receipt, StatementLine, View, Wallet
 from florin.saga import fold_history
 
 COMPLETES_WITHIN: Final = timedelta(seconds=30)
@@ -272,6 +272,7 @@ class PaymentDetails(_Answer, frozen=True, kw_only=True):
     amount: int
     currency: str
     recipient: str
+    payer: str | None
     payment_method: str
     capture_method: CaptureMethod
     description: str | None
@@ -304,6 +305,7 @@ def payment_details(history: History) -> PaymentDetails:
         amount=terms.amount.minor,
         currency=terms.amount.currency,
         recipient=terms.recipient,
+        payer=terms.payer,
         payment_method=_masked_method(history),
         capture_method=terms.capture_method,
         description=terms.description,
@@ -324,9 +326,60 @@ def payment_details(history: History) -> PaymentDetails:
     )
 
 
+class PaymentListed(_Answer, frozen=True, kw_only=True):
+    """A payment in short. The fields have the meaning that they have in `PaymentDetails`; `payer`
+    is the account whose wallet pays, where one does.
+    """
+
+    payment_id: str
+    status: Status
+    amount: int
+    currency: str
+    recipient: str
+    payer: str | None
+    description: str | None
+    order_id: str | None
+    created_at: Timestamp
+    updated_at: Timestamp
+    captured: int
+    fees: int | None
+    refunded: int
+
+
+class PaymentList(_Answer, frozen=True, kw_only=True):
+    data: tuple[PaymentListed, ...]
+    has_more: bool
+
+
+def payment_list(page: Page) -> PaymentList:
+    """A page of payments, newest first."""
+    return PaymentList(data=tuple(map(_listed, page.views)), has_more=page.has_more)
+
+
+def _listed(view: View) -> PaymentListed:
+    summary = view.payment
+    assert summary is not None, f"{view.stream} is no payment"
+    assert view.recipient is not None, f"{view.stream} is for nobody"
+    return PaymentListed(
+        payment_id=view.stream,
+        status=Status(view.status),
+        amount=summary.amount.minor,
+        currency=summary.amount.currency,
+        recipient=view.recipient,
+        payer=view.payer,
+        description=summary.description,
+        order_id=view.order_id,
+        created_at=timestamp(view.created_at),
+        updated_at=timestamp(view.updated_at),
+        captured=summary.captured_minor,
+        fees=summary.fee_minor,
+        refunded=summary.refunded_minor,
+    )
+
+
 def _masked_method(history: History) -> str:
     terms = history.events[0].event
-    if isinstance(terms, PaymentInitiated) and terms.funding:
+    if isinstance(terms, PaymentInitiated) and terms.payer is not None:
         return terms.payment_method  # which wallet it is is no secret
     for recorded in history.events:
         match recorded.event:
