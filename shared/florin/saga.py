@@ -200,10 +200,11 @@ class Saga:
     def _look_up(self, state: Payment, call: Call) -> ProviderAnswer:
         assert isinstance(state, Pending | Held | Captured | Undoing)
         provider = self.provider(state.terms.provider)
+        asked_at = self.clock.now()  # not later: it may show up while the answer is on its way
         answer = provider.look_up(call)
         if answer is not None:
             return answer
-        if self.clock.now() < call.deadline + provider.not_found_final_after:
+        if asked_at < call.deadline + provider.not_found_final_after:
             return Unknown(reason="not_found_yet")
         return NotAttempted(reason="not_found")
 
