@@ -56,7 +56,7 @@ from tests.functions.world import OTHER_TENANT, Reply, World, payment_body, post
 from tests.support.auditor import Auditor, Watched
 from tests.support.bank import Bank, Fate
 from tests.support.examples import NOON, TENANT
-from tests.support.relay import Actor, Relay
+from tests.support.relay import Actor, Pause, Relay
 from tests.support.tables import make_tables
 
 if TYPE_CHECKING:
@@ -76,7 +76,11 @@ which = st.integers(0, 3)
 somebody = st.integers(0, 3)
 amounts = st.sampled_from([1, 40, 100, 300, 970, 1_000])
 perhaps = st.none() | amounts
-pauses = st.none() | st.integers(0, 12)
+pauses = (
+    st.none()
+    | st.builds(Pause, st.integers(0, 3))
+    | st.builds(Pause, st.integers(0, 9), st.just(True))
+)
 fates = st.lists(st.sampled_from(Fate), max_size=2)
 rarely = st.sampled_from([False, False, False, True])
 seconds = st.none() | st.sampled_from([5, 30])
@@ -213,18 +217,18 @@ class ManyActors(RuleBasedStateMachine):
 
     # Actors.
 
-    def act(self, work: Callable[[], object], calls: int | None = None, **more: Any) -> None:
-        self.relay.start(Actor(work, **more), calls)
+    def act(self, work: Callable[[], object], pause: Pause | None = None, **more: Any) -> None:
+        self.relay.start(Actor(work, **more), pause)
 
-    @rule(number=which, calls=pauses, lost=rarely)
-    def go_on(self, number: int, calls: int | None, lost: bool) -> None:
+    @rule(number=which, pause=pauses, lost=rarely)
+    def go_on(self, number: int, pause: Pause | None, lost: bool) -> None:
         if not self.relay.stopped:
             return
         actor = one_of(self.relay.stopped, number)
         if lost:
             self.relay.lose(actor)
         else:
-            self.relay.go_on(actor, calls)
+            self.relay.go_on(actor, pause)
 
     @rule(after_s=st.sampled_from([1, 4, 8, 12, 17, 60, 400]))
     def wait(self, after_s: int) -> None:
@@ -237,16 +241,16 @@ class ManyActors(RuleBasedStateMachine):
         tenant_id: str,
         resource: str,
         body: Json,
-        calls: int | None = None,
+        pause: Pause | None = None,
         **named: str,
     ) -> Client:
         key = f"key-{len(self.clients)}"
         asked = Asked(tenant_id, key, resource, named, body)
         client = self.clients[tenant_id, key] = Client(asked)
-        self.send(asked, calls)
+        self.send(asked, pause)
         return client
 
-    def send(self, asked: Asked, calls: int | None = None) -> None:
+    def send(self, asked: Asked, pause: Pause | None = None) -> None:
         client = self.clients[asked.tenant_id, asked.key]
         state = self.auditor.payments.get(asked.named.get("payment_id", ""))
         before = replace(client)
@@ -255,10 +259,10 @@ class ManyActors(RuleBasedStateMachine):
         def request() -> None:
             reply = self.api.send(asked.event())
             self.answered(asked, before, reply)
-            if calls is None:
+            if pause is None:
                 self.blocked(asked, before, state, reply, written)
 
-        self.act(request, calls, deadline=self.clock.now() + TIMEOUT)
+        self.act(request, pause, deadline=self.clock.now() + TIMEOUT)
 
     def answered(self, asked: Asked, before: Client, reply: Reply) -> None:
         """One key, one effect; and whoever asks again gets the first answer."""
@@ -327,7 +331,7 @@ class ManyActors(RuleBasedStateMachine):
         limit=st.sampled_from([0, -100, 50]),
         priority=st.sampled_from([0, -1, 1]),
         expires_in_s=seconds,
-        calls=pauses,
+        pause=pauses,
     )
     def accounts_change(
         self,
@@ -336,22 +340,22 @@ class ManyActors(RuleBasedStateMachine):
         limit: int,
         priority: int,
         expires_in_s: int | None,
-        calls: int | None,
+        pause: Pause | None,
     ) -> None:
         tenant_id, account_id, currency = one_of(self.accounts, number)
         if what == "limit":
             body: Json = {"min_balance": limit}
-            self.ask(tenant_id, "/accounts/{account_id}", body, calls, account_id=account_id)
+            self.ask(tenant_id, "/accounts/{account_id}", body, pause, account_id=account_id)
             return
         if what == "close":
-            self.ask(tenant_id, "/accounts/{account_id}/close", {}, calls, account_id=account_id)
+            self.ask(tenant_id, "/accounts/{account_id}/close", {}, pause, account_id=account_id)
             return
         body = {"currency": currency, "kind": "customer", "min_balance": min(limit, 0)}
         if what == "open_balance":
             body |= {"parent": account_id, "priority": priority}
         if expires_in_s:
             body["expires_in_s"] = expires_in_s
-        self.ask(tenant_id, "/accounts", body, calls)
+        self.ask(tenant_id, "/accounts", body, pause)
 
     @rule(
         payer=somebody,
@@ -359,10 +363,10 @@ class ManyActors(RuleBasedStateMachine):
         means=st.sampled_from(["tok_visa", "wallet:{}", "wallet:{}:*"]),
         amount=amounts,
         manual=st.booleans(),
-        calls=pauses,
+        pause=pauses,
     )
     def pay(
-        self, payer: int, to: int, means: str, amount: int, manual: bool, calls: int | None
+        self, payer: int, to: int, means: str, amount: int, manual: bool, pause: Pause | None
     ) -> None:
         tenant_id, recipient, currency = one_of(self.accounts, to)
         body = payment_body(
@@ -372,33 +376,33 @@ class ManyActors(RuleBasedStateMachine):
             payment_method=means.format(one_of(self.accounts, payer)[1]),
             capture_method="manual" if manual else "automatic",
         )
-        self.ask(tenant_id, "/payments", body, calls)
+        self.ask(tenant_id, "/payments", body, pause)
 
     @rule(
         number=which,
         what=st.sampled_from(["capture", "refund", "cancel"]),
         amount=perhaps,
         final=st.booleans(),
-        calls=pauses,
+        pause=pauses,
     )
     def change_payment(
-        self, number: int, what: str, amount: int | None, final: bool, calls: int | None
+        self, number: int, what: str, amount: int | None, final: bool, pause: Pause | None
     ) -> None:
         tenant_id, payment_id = one_of(self.payments, number)
         body = {} if what == "cancel" else _amount(amount)
         if what == "capture":
             body["final"] = final
-        self.ask(tenant_id, f"/payments/{{payment_id}}/{what}", body, calls, payment_id=payment_id)
+        self.ask(tenant_id, f"/payments/{{payment_id}}/{what}", body, pause, payment_id=payment_id)
 
     @rule(
         payer=somebody,
         to=st.lists(somebody, min_size=1, max_size=2),
         amount=amounts,
         expires_in_s=seconds,
-        calls=pauses,
+        pause=pauses,
     )
     def hold(
-        self, payer: int, to: list[int], amount: int, expires_in_s: int | None, calls: int | None
+        self, payer: int, to: list[int], amount: int, expires_in_s: int | None, pause: Pause | None
     ) -> None:
         tenant_id, account_id, currency = one_of(self.accounts, payer)
         parts = [
@@ -408,7 +412,7 @@ class ManyActors(RuleBasedStateMachine):
         body: Json = {"account": account_id, "currency": currency, "parts": parts}
         if expires_in_s:
             body["expires_in_s"] = expires_in_s
-        self.ask(tenant_id, "/holds", body, calls)
+        self.ask(tenant_id, "/holds", body, pause)
 
     @rule(
         number=which,
@@ -416,7 +420,7 @@ class ManyActors(RuleBasedStateMachine):
         amount=perhaps,
         by_name=st.booleans(),
         final=st.booleans(),
-        calls=pauses,
+        pause=pauses,
     )
     def change_hold(
         self,
@@ -425,28 +429,28 @@ class ManyActors(RuleBasedStateMachine):
         amount: int | None,
         by_name: bool,
         final: bool,
-        calls: int | None,
+        pause: Pause | None,
     ) -> None:
         if not self.holds:
             return
         tenant_id, hold_id, recipients = one_of(self.holds, number)
         if what == "expire":
-            self.act(lambda: self.api.app.desk.expire_hold(hold_id), calls)
+            self.act(lambda: self.api.app.desk.expire_hold(hold_id), pause)
             return
         body = _amount(amount)
         if by_name and amount:
             body = {"parts": [{"recipient": recipients[-1], "amount": amount}]}
         if what == "capture":
             body["final"] = final
-        self.ask(tenant_id, f"/holds/{{hold_id}}/{what}", body, calls, hold_id=hold_id)
+        self.ask(tenant_id, f"/holds/{{hold_id}}/{what}", body, pause, hold_id=hold_id)
 
-    @rule(number=st.integers(0, 9), other=st.booleans(), calls=pauses)
-    def again(self, number: int, other: bool, calls: int | None) -> None:
+    @rule(number=st.integers(0, 9), other=st.booleans(), pause=pauses)
+    def again(self, number: int, other: bool, pause: Pause | None) -> None:
         client = one_of(list(self.clients.values()), number)
-        self.send(client.asked.changed() if other else client.asked, calls)
+        self.send(client.asked.changed() if other else client.asked, pause)
 
-    @rule(payment=which, account=somebody, calls=pauses)
-    def look(self, payment: int, account: int, calls: int | None) -> None:
+    @rule(payment=which, account=somebody, pause=pauses)
+    def look(self, payment: int, account: int, pause: Pause | None) -> None:
         """Also as somebody who has no business with it."""
         payers, payment_id = one_of(self.payments, payment)
         holders, account_id, _ = one_of(self.accounts, account)
@@ -461,7 +465,7 @@ class ManyActors(RuleBasedStateMachine):
                     has = wallet.body
                     assert has["available"] + has["held"] == has["balance"]
 
-        self.act(read, calls)
+        self.act(read, pause)
 
     @rule(number=which, what=st.sampled_from(["capture", "cancel", "refund"]))
     def meddle(self, number: int, what: str) -> None:
@@ -473,17 +477,17 @@ class ManyActors(RuleBasedStateMachine):
 
     # Sagas and the sweeper.
 
-    @rule(number=which, follow_up=st.booleans(), answers=fates, calls=pauses)
+    @rule(number=which, follow_up=st.booleans(), answers=fates, pause=pauses)
     def run_saga(
-        self, number: int, follow_up: bool, answers: list[Fate], calls: int | None
+        self, number: int, follow_up: bool, answers: list[Fate], pause: Pause | None
     ) -> None:
         payment_id = one_of(self.payments, number)[1]
-        self.execute(payment_id, calls, answers, follow_up=follow_up)
+        self.execute(payment_id, pause, answers, follow_up=follow_up)
 
     def execute(
         self,
         payment_id: str,
-        calls: int | None = None,
+        pause: Pause | None = None,
         answers: Sequence[Fate] = (),
         *,
         follow_up: bool = False,
@@ -499,7 +503,7 @@ class ManyActors(RuleBasedStateMachine):
                 self.saga.run(Step.FINISH, payment_id, "arn:payment")
 
         deadline = self.clock.now() + TIMEOUT
-        self.act(machine, calls, fates=[*answers], deadline=deadline)
+        self.act(machine, pause, fates=[*answers], deadline=deadline)
 
     # The stream of events.
 
@@ -510,13 +514,13 @@ class ManyActors(RuleBasedStateMachine):
 
     @rule(
         number=st.integers(0, SHARDS - 1),
-        size=st.integers(1, 20),
+        size=st.integers(1, 12),
         back=st.integers(0, 6),
         backwards=st.booleans(),
-        calls=pauses,
+        pause=pauses,
     )
     def deliver(
-        self, number: int, size: int, back: int, backwards: bool, calls: int | None
+        self, number: int, size: int, back: int, backwards: bool, pause: Pause | None
     ) -> None:
         shard = self.shards[number]
         start, stop = max(0, shard.done - back), shard.done + size
@@ -527,7 +531,7 @@ class ManyActors(RuleBasedStateMachine):
             Projector(store=self.watched, books=self.watched).project(streams)
             shard.done = max(shard.done, start + len(batch))
 
-        self.act(project, calls)
+        self.act(project, pause)
 
     def deliver_all(self) -> None:
         for number, shard in enumerate(self.shards):
@@ -614,7 +618,7 @@ class Stopping:
         operation = getattr(self._client, name)
 
         def call(**request: Any) -> Any:
-            self._relay.stop()
+            self._relay.stop(reading=name not in {"put_item", "transact_write_items"})
             return operation(**request)
 
         return call

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from florin.adapters.codec import Row, verify
 from florin.adapters.memory import Memory
@@ -387,6 +387,9 @@ def _again(store: Memory, fact: Recorded) -> Batch:
     )
 
 
+WRITES: Final = frozenset({"advance", "bind"})
+
+
 class Watched:
     """A store whose writes an auditor is told of, and of which every call is a place to stop."""
 
@@ -400,7 +403,7 @@ class Watched:
         port = getattr(self._store, name)
 
         def call(*given: Any, **named: Any) -> Any:
-            self._relay.stop()
+            self._relay.stop(reading=name not in WRITES)
             return port(*given, **named)
 
         return call

@@ -6,13 +6,21 @@ choices.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from threading import Semaphore, Thread
 
 
 class Gone(BaseException):  # no error: it is how an invocation is taken away
     """The actor's machine is gone, in the middle of whatever it did."""
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Where to stop: before the next write after so many, or before any call after so many."""
+
+    after: int
+    reads: bool = False
 
 
 @dataclass(eq=False)
@@ -28,18 +36,18 @@ class Actor:
     fates: list[str] = field(default_factory=list)
     done: bool = False
     error: BaseException | None = None
-    _calls_left: int | None = None
+    _pause: Pause | None = None
     _going: bool = True
     _go: Semaphore = field(default_factory=lambda: Semaphore(0))
     _stopped: Semaphore = field(default_factory=lambda: Semaphore(0))
     _thread: Thread | None = None
 
-    def stop(self) -> None:
+    def stop(self, *, reading: bool) -> None:
         """Be at a port call: stop here if it is time to."""
-        if self._calls_left is None:
+        if self._pause is None or (reading and not self._pause.reads):
             return
-        if self._calls_left:
-            self._calls_left -= 1
+        if self._pause.after:
+            self._pause = replace(self._pause, after=self._pause.after - 1)
             return
         self._stopped.release()
         self._go.acquire()
@@ -57,12 +65,12 @@ class Actor:
             self.done = True
             self._stopped.release()
 
-    def move(self, calls: int | None, *, going: bool = True) -> None:
-        """Go on until so many calls are made, or to the end; or be gone."""
-        self._calls_left, self._going = calls, going
+    def move(self, pause: Pause | None, *, going: bool = True) -> None:
+        """Go on to the pause, or to the end; or be gone."""
+        self._pause, self._going = pause, going
         if self._thread is not None:
             self._go.release()
-        elif calls is None:
+        elif pause is None:
             self.run()
             return
         else:
@@ -87,19 +95,19 @@ class Relay:
         assert self._moving is not None, "only actors call"
         return self._moving
 
-    def stop(self) -> None:
+    def stop(self, *, reading: bool = False) -> None:
         """Every port call goes through here."""
-        self.moving.stop()
+        self.moving.stop(reading=reading)
 
-    def start(self, actor: Actor, calls: int | None) -> None:
+    def start(self, actor: Actor, pause: Pause | None) -> None:
         """Let an actor begin, and go as far as it should."""
-        self._move(actor, calls)
+        self._move(actor, pause)
 
-    def go_on(self, actor: Actor, calls: int | None) -> None:
+    def go_on(self, actor: Actor, pause: Pause | None) -> None:
         """Let one that has stopped go on, if its machine has waited for it so long."""
         self.stopped.remove(actor)
         late = actor.deadline is not None and self._now() > actor.deadline
-        self._move(actor, None if late else calls, going=not late)
+        self._move(actor, None if late else pause, going=not late)
 
     def lose(self, actor: Actor) -> None:
         """Take away one that has stopped."""
@@ -110,9 +118,9 @@ class Relay:
         while self.stopped:
             self.stopped.pop().move(None, going=False)
 
-    def _move(self, actor: Actor, calls: int | None, *, going: bool = True) -> None:
+    def _move(self, actor: Actor, pause: Pause | None, *, going: bool = True) -> None:
         self._moving = actor
-        actor.move(calls, going=going)
+        actor.move(pause, going=going)
         self._moving = None
         if actor.error is not None:
             self.failed = True
