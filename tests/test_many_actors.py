@@ -124,12 +124,13 @@ class Client:
     """What was asked under one key, and what came of it."""
 
     asked: Asked
+    unanswered: list[Asked] = field(default_factory=list)
     done: str | None = None
     """The answer that it was done, once one has come."""
-    answered: bool = False
     news: int = 0
     """How often it was answered as something new."""
-    bound: Refusal | None = None
+    bound: str | None = None
+    """Why it was refused for good."""
 
 
 class CountedIds:
@@ -255,6 +256,8 @@ class ManyActors(RuleBasedStateMachine):
         state = self.auditor.payments.get(asked.named.get("payment_id", ""))
         before = replace(client)
         written = len(self.auditor.journal)
+        if asked not in client.unanswered:
+            client.unanswered.append(asked)
 
         def request() -> None:
             reply = self.api.send(asked.event())
@@ -269,8 +272,8 @@ class ManyActors(RuleBasedStateMachine):
         assert reply.status < 500, reply.text
         client = self.clients[asked.tenant_id, asked.key]
         same = asked == client.asked
-        if same:
-            client.answered = True
+        if asked in client.unanswered:
+            client.unanswered.remove(asked)
         if reply.status == 201:
             assert client.bound is None, "what was refused for good was done"
             if client.done is None and client.news == 0 and not same:
@@ -284,21 +287,20 @@ class ManyActors(RuleBasedStateMachine):
             assert client.news <= 1, "two effects"
             return
         code = reply.error["code"]
-        receipt = self.auditor.store.receipt(asked.tenant_id, asked.key)
         if before.done is not None:
             assert code == Refusal.IDEMPOTENCY_KEY_REUSED, f"{code} after it was done"
             assert not same, "the same request"
         elif before.bound is not None and same:
             assert code == before.bound, "another refusal than the first"
-        if receipt is not None and receipt.refusal is not None and same:
-            assert client.bound in {None, receipt.refusal}
-            client.bound = receipt.refusal
+        receipt = self.auditor.store.receipt(asked.tenant_id, asked.key)
+        if receipt is not None and same and receipt.refusal == code:
+            client.bound = code
 
     def blocked(
         self, asked: Asked, before: Client, state: object, reply: Reply, written: int
     ) -> None:
         """Where the provider was asked and has not answered, nothing else is done or kept."""
-        if before.answered or not isinstance(state, Pending | Held):
+        if before.done or before.bound or not isinstance(state, Pending | Held):
             return
         if not any(call.unanswered for call in open_calls(state)):
             return
@@ -327,13 +329,13 @@ class ManyActors(RuleBasedStateMachine):
 
     @rule(
         number=somebody,
-        what=st.sampled_from(["open", "open_balance", "limit", "close"]),
+        what=st.sampled_from(["open", "open_abroad", "open_balance", "limit", "close"]),
         limit=st.sampled_from([0, -100, 50]),
         priority=st.sampled_from([0, -1, 1]),
         expires_in_s=seconds,
         pause=pauses,
     )
-    def accounts_change(
+    def change_account(
         self,
         number: int,
         what: str,
@@ -351,6 +353,8 @@ class ManyActors(RuleBasedStateMachine):
             self.ask(tenant_id, "/accounts/{account_id}/close", {}, pause, account_id=account_id)
             return
         body = {"currency": currency, "kind": "customer", "min_balance": min(limit, 0)}
+        if what == "open_abroad":
+            body["currency"] = "JPY"
         if what == "open_balance":
             body |= {"parent": account_id, "priority": priority}
         if expires_in_s:
@@ -548,8 +552,8 @@ class ManyActors(RuleBasedStateMachine):
             self.relay.go_on(self.relay.stopped[0], None)
         self.deliver_all()
         for client in list(self.clients.values()):
-            if not client.answered:
-                self.send(client.asked)
+            for asked in client.unanswered[:]:
+                self.send(asked)
         for _ in range(2 * ATTEMPTS_MAX):
             for _, payment_id in self.payments:
                 self.execute(payment_id)
