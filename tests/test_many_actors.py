@@ -85,7 +85,7 @@ pauses = st.one_of(
     st.builds(Pause, st.integers(0, 3)),
     st.builds(Pause, st.integers(0, 9), st.just(True)),
 )
-fates = st.lists(st.sampled_from([Fate.APPROVED] * 5 + [*Fate]), max_size=3)
+fates = st.lists(st.sampled_from([Fate.APPROVED] * 4 + [Fate.LATE] * 2 + [*Fate]), max_size=3)
 rarely = st.sampled_from([False, False, False, True])
 seconds = st.sampled_from([None, None, 5, 30])
 
@@ -212,14 +212,18 @@ class ManyActors(RuleBasedStateMachine):
 
     @initialize()
     def a_few_accounts_with_money(self) -> None:
+        """The second is a balance of the first."""
         for tenant_id, kind, minor in (
             (TENANT, "customer", 4_000),
-            (TENANT, "seller", 500),
-            (TENANT, "customer", 900),
+            (TENANT, "customer", 500),
+            (TENANT, "seller", 900),
             (OTHER_TENANT, "customer", 1_500),
             (OTHER_TENANT, "seller", 0),
         ):
-            self.ask(tenant_id, "/accounts", {"currency": "EUR", "kind": kind})
+            asked: Json = {"currency": "EUR", "kind": kind}
+            if len(self.accounts) == 1:
+                asked |= {"parent": self.accounts[0][1], "priority": -1}
+            self.ask(tenant_id, "/accounts", asked)
             if minor:
                 body = payment_body(self.accounts[-1][1], amount=minor)
                 self.ask(tenant_id, "/payments", body)

@@ -360,6 +360,8 @@ class Auditor:
                 self.profiles[key] = replace(self.profiles[key], min_balance_minor=minor)
             case AccountClosing(closes_at=closes_at):
                 assert self.profiles[key].closes_at is None, "closed twice"
+                left = self.store.wallet(self.profiles[key])
+                assert left.available_minor == left.balance_minor == 0, "closed with money"
                 self.profiles[key] = replace(self.profiles[key], closes_at=closes_at)
 
     # What follows from the facts.
