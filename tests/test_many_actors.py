@@ -239,13 +239,15 @@ class ManyActors(RuleBasedStateMachine):
         others = [one for one in self.accounts if one[0] == account[0] and one != account]
         return others[number % len(others)][1]
 
-    def payment(self, number: int, fit: Callable[[Payment], bool]) -> tuple[str, str]:
+    def payment(
+        self, number: int, fit: Callable[[Payment], bool], *, manual: bool = True
+    ) -> tuple[str, str]:
         """A payment that is fit for something, made if there is none; but not always."""
         found = [one for one in self.payments if fit(self.auditor.payments[one[1]])]
         if number == 3:
             return one_of(self.payments, number)
         if not found:
-            self.pay(0, number, "wallet:{}", 300, number < 2, None, [])
+            self.pay(0, number, "wallet:{}:*", 970, manual, None, [])
         return one_of(found or self.payments, number)
 
     # Actors.
@@ -433,7 +435,7 @@ class ManyActors(RuleBasedStateMachine):
 
     @rule(
         number=which,
-        what=st.sampled_from(["capture", "refund", "cancel"]),
+        what=st.sampled_from(["capture", "cancel"]),
         amount=perhaps,
         final=st.booleans(),
         pause=pauses,
@@ -448,13 +450,22 @@ class ManyActors(RuleBasedStateMachine):
         pause: Pause | None,
         answers: list[Fate] | None,
     ) -> None:
-        tenant_id, payment_id = self.payment(number, _open_to(what))
+        tenant_id, payment_id = self.payment(number, _can_be_captured)
         body: Json = {}
-        if what != "cancel":
-            body = _amount(amount, _left(what, self.auditor.payments[payment_id]))
         if what == "capture":
-            body["final"] = final
+            left = _capturable(self.auditor.payments[payment_id])
+            body = _amount(amount, left) | {"final": final}
         self.ask(tenant_id, f"/payments/{{payment_id}}/{what}", body, pause, payment_id=payment_id)
+        if answers is not None:
+            self.execute(payment_id, None, answers, follow_up=True)
+
+    @rule(number=which, amount=perhaps, pause=pauses, answers=st.none() | fates)
+    def refund(
+        self, number: int, amount: int | None, pause: Pause | None, answers: list[Fate] | None
+    ) -> None:
+        tenant_id, payment_id = self.payment(number, _can_be_refunded, manual=False)
+        body = _amount(amount, _refundable(self.auditor.payments[payment_id]))
+        self.ask(tenant_id, "/payments/{payment_id}/refund", body, pause, payment_id=payment_id)
         if answers is not None:
             self.execute(payment_id, None, answers, follow_up=True)
 
@@ -669,13 +680,26 @@ class ManyActors(RuleBasedStateMachine):
         assert len(asked_for) == len(accepted)
 
 
-def _open_to(what: str) -> Callable[[Payment], bool]:
-    """Whether such a request could be accepted for a payment."""
-    if what == "refund":
-        return lambda state: isinstance(state, Captured) and not state.refundable.is_zero
-    return lambda state: (
-        isinstance(state, Pending | Held) or (isinstance(state, Captured) and not state.closed)
-    )
+def _can_be_captured(state: Payment) -> bool:
+    return _capturable(state) > 0
+
+
+def _can_be_refunded(state: Payment) -> bool:
+    return _refundable(state) > 0
+
+
+def _capturable(state: Payment) -> int:
+    match state:
+        case Held(authorization=authorization):
+            return authorization.amount.minor
+        case Captured(closed=False, capturable=left):
+            return left.minor
+        case _:
+            return 0
+
+
+def _refundable(state: Payment) -> int:
+    return state.refundable.minor if isinstance(state, Captured) else 0
 
 
 def _asked_for(event: Event) -> bool:
@@ -703,17 +727,6 @@ def _amount(minor: int | None, left: int) -> Json:
     if minor is None:
         return {}
     return {"amount": left + 1 if minor == TOO_MUCH else minor}
-
-
-def _left(what: str, state: Payment) -> int:
-    """What of a payment can still be captured, or refunded."""
-    match state:
-        case Held(authorization=authorization):
-            return authorization.amount.minor
-        case Captured(capturable=capturable, refundable=refundable):
-            return (capturable if what == "capture" else refundable).minor
-        case _:
-            return 0
 
 
 class Stopping:
