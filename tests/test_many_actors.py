@@ -459,7 +459,12 @@ class ManyActors(RuleBasedStateMachine):
         if answers is not None:
             self.execute(payment_id, None, answers, follow_up=True)
 
-    @rule(number=which, amount=perhaps, pause=pauses, answers=st.none() | fates)
+    @rule(
+        number=which,
+        amount=perhaps,
+        pause=pauses,
+        answers=st.none() | fates | st.just([Fate.DECLINED]),
+    )
     def refund(
         self, number: int, amount: int | None, pause: Pause | None, answers: list[Fate] | None
     ) -> None:
