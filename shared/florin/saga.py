@@ -40,7 +40,9 @@ from florin.domain.payment import (
 )
 from florin.domain.provider import NotAttempted, ProviderAnswer, Unknown
 from florin.domain.refusals import Refusal
+from florin.folding import bookable
 from florin.ports import (
+    Accounts,
     Appended,
     Batch,
     Clock,
@@ -103,6 +105,7 @@ def load(store: EventStore, payment_id: str) -> Loaded:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saga:
     store: EventStore
+    accounts: Accounts
     clock: Clock
     risk: RiskAssessor
     provider: Callable[[str], PaymentProvider]
@@ -217,12 +220,13 @@ class Saga:
                 return loaded, events
             if not events:
                 return loaded, None
+            now, tenant_id = self.clock.now(), loaded.tenant_id
             batch = Batch(
                 stream=loaded.payment_id,
-                tenant_id=loaded.tenant_id,
+                tenant_id=tenant_id,
                 after=loaded.head,
-                drafts=drafts_of(loaded.state, events),
-                at=self.clock.now(),
+                drafts=bookable(drafts_of(loaded.state, events), self.accounts, tenant_id, now),
+                at=now,
                 execution=execution,
             )
             match self.store.append(batch):

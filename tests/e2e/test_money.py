@@ -126,7 +126,7 @@ def desk(stack: Stack) -> Desk:
     """Where requests are accepted without anybody being told: as after a crash."""
     tables = {name: stack.tables[name] for name in ("events", "idempotency", "accounts", "views")}
     store = Dynamo(stack.client("dynamodb"), Tables(**tables))
-    return Desk(store=store, clock=SystemClock(), ids=UlidIds())
+    return Desk(store=store, accounts=store, clock=SystemClock(), ids=UlidIds())
 
 
 def accepted(stack: Stack, seller: str, **terms: Any) -> str:

@@ -1,6 +1,8 @@
 """Which accounts a fact touches: the one place where facts become bookkeeping."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from typing import Final, assert_never
 
 from florin.domain.funding import Draw, Funding, stretch
@@ -41,6 +43,9 @@ PLATFORM_FEES: Final = Account("platform:fees")
 
 REFUNDS_IN_TRANSIT: Final = Account("refunds:in_transit")
 """What was taken for refunds that the provider has not confirmed. A liability."""
+
+ACCOUNT_CLOSED: Final = Account("suspense:account_closed")
+"""What came for accounts when they were closed already. A liability, until somebody decides."""
 
 WALLET_PREFIX: Final = "wallet:"
 HELD_SUFFIX: Final = ":held"
@@ -147,6 +152,26 @@ def entry_for_hold(hold: Hold, event: HoldEvent) -> Entry | None:
             return _entry(*((held(payer), wallet(payer), part.amount) for part in parts))
         case _:
             assert_never(event)
+
+
+def credited_wallets(entry: Entry) -> frozenset[str]:
+    """The accounts whose wallets get something."""
+    return frozenset(
+        holder_of(posting.credit) for posting in entry.postings if is_wallet(posting.credit)
+    )
+
+
+def without_closed(entry: Entry, closed: AbstractSet[str]) -> Entry:
+    """The entry with what is for closed accounts put where somebody will look for it."""
+    return replace(
+        entry,
+        postings=tuple(
+            replace(posting, credit=ACCOUNT_CLOSED)
+            if is_wallet(posting.credit) and holder_of(posting.credit) in closed
+            else posting
+            for posting in entry.postings
+        ),
+    )
 
 
 def reserved(funding: Funding) -> Entry | None:

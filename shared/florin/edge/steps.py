@@ -8,6 +8,7 @@ from florin.adapters.clock import SystemClock
 from florin.adapters.risk import PassingRisk
 from florin.domain.payment import Outcome, Step
 from florin.edge import log, wiring
+from florin.edge.cache import CachedAccounts
 from florin.edge.providers import provider
 from florin.saga import Saga
 
@@ -28,6 +29,7 @@ def follow_up_handler() -> Handler:
 def _saga() -> Saga:
     return Saga(
         store=wiring.dynamo(),
+        accounts=CachedAccounts(wiring.dynamo()),
         clock=SystemClock(),
         risk=PassingRisk(),
         provider=provider,
