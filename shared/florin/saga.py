@@ -35,6 +35,7 @@ from florin.domain.payment import (
     decide,
     evolve,
     fold,
+    open_calls,
     outcome,
     owed,
 )
@@ -104,12 +105,15 @@ def load(store: EventStore, payment_id: str) -> Loaded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saga:
+    """The work on payments. `unanswered` hears of a call that a provider did not answer."""
+
     store: EventStore
     accounts: Accounts
     clock: Clock
     risk: RiskAssessor
     provider: Callable[[str], PaymentProvider]
     new_owner: Callable[[], str]
+    unanswered: Callable[[str, Call], None] = lambda payment_id, call: None
 
     def run(self, step: Step, payment_id: str, execution: str) -> Outcome:
         """Do `step` if the payment owes it, and say how its execution goes on."""
@@ -235,6 +239,9 @@ class Saga:
                     for event in events:
                         state = evolve(state, event)
                     head = History(recorded).head
+                    for call in open_calls(state):
+                        if call.unanswered and call not in open_calls(loaded.state):
+                            self.unanswered(loaded.payment_id, call)
                     return Loaded(loaded.payment_id, loaded.tenant_id, state, head), None
                 case StreamMoved():
                     loaded = load(self.store, loaded.payment_id)
