@@ -18,20 +18,25 @@ from florin.domain.chart import entry_for
 from florin.domain.history import Draft, Head, History
 from florin.domain.payment import (
     Call,
+    Canceled,
     Captured,
     Command,
+    Failed,
     Finish,
     Held,
     Outcome,
     Owed,
     Payment,
+    PaymentAuthorized,
     PaymentEvent,
     Pending,
     RecordAnswer,
+    RecordLateSuccess,
     RecordRisk,
     StartCall,
     Step,
     Undoing,
+    Unseen,
     decide,
     evolve,
     fold,
@@ -39,7 +44,13 @@ from florin.domain.payment import (
     outcome,
     owed,
 )
-from florin.domain.provider import NotAttempted, ProviderAnswer, Unknown
+from florin.domain.provider import (
+    Approved,
+    NotAttempted,
+    Operation,
+    ProviderAnswer,
+    Unknown,
+)
 from florin.domain.refusals import Refusal
 from florin.folding import bookable
 from florin.ports import (
@@ -120,12 +131,12 @@ class Saga:
         return outcome(self._run({step}, payment_id, execution), PAYMENT_STEPS)
 
     def follow_up(self, payment_id: str, execution: str) -> Outcome:
-        """Do whatever the payment owes after its authorization."""
+        """Do whatever the payment owes after its authorization, or after its end."""
         return outcome(self._run(FOLLOW_UP_STEPS, payment_id, execution), FOLLOW_UP_STEPS)
 
     def _run(self, steps: AbstractSet[Step], payment_id: str, execution: str) -> Payment:
         """Try each thing once that is owed and among `steps`; the state it leads to."""
-        loaded = load(self.store, payment_id)
+        loaded = self._recheck(load(self.store, payment_id), steps, execution)
         tried: set[tuple[Step, str]] = set()
         while len(tried) < CALLS_MAX:
             todo = [
@@ -188,6 +199,8 @@ class Saga:
                 return self.provider(terms.provider).authorize(call, terms)
             case Undoing(terms=terms, authorization=held) if held is not None:
                 return self.provider(terms.provider).void(call, held)
+            case Failed() | Canceled():
+                return self._give_back(state, call)
             case Held(terms=terms, authorization=held, capture=capture) if capture is not None:
                 return self.provider(terms.provider).capture(
                     call, held, capture.amount, final=capture.final
@@ -204,15 +217,39 @@ class Saga:
             case _:
                 raise AssertionError(f"{call} is not owed by {state}")
 
+    def _give_back(self, state: Failed | Canceled, call: Call) -> ProviderAnswer:
+        """Return what was found after the payment had ended."""
+        provider = self.provider(state.terms.provider)
+        found = state.returns[call.operation_id].found
+        if call.operation is Operation.VOID:
+            held = PaymentAuthorized(
+                amount=found.amount, provider_reference=found.provider_reference, method=None
+            )
+            return provider.void(call, held)
+        assert state.was_authorized is not None, "what was captured was authorized before"
+        return provider.refund(call, state.was_authorized, found.amount)
+
+    def _recheck(self, loaded: Loaded, steps: AbstractSet[Step], execution: str) -> Loaded:
+        """Ask once more about calls that were taken for not done, of a payment that has ended."""
+        state = loaded.state
+        if Step.REFUND not in steps or not isinstance(state, Failed | Canceled):
+            return loaded
+        for call in state.doubts:
+            answer = self.provider(state.terms.provider).look_up(call)
+            if isinstance(answer, Approved):
+                command = RecordLateSuccess(call=call, provider_reference=answer.provider_reference)
+                loaded = self._record(loaded, command, execution)[0]
+        return loaded
+
     def _look_up(self, state: Payment, call: Call) -> ProviderAnswer:
-        assert isinstance(state, Pending | Held | Captured | Undoing)
+        assert not isinstance(state, Unseen), "what nobody asked for has no call"
         provider = self.provider(state.terms.provider)
         answer = provider.look_up(call)
         if answer is not None:
             return answer
         if self.clock.now() < call.deadline + provider.not_found_final_after:
             return Unknown(reason="not_found_yet")
-        return NotAttempted(reason="not_found")
+        return NotAttempted(reason="not_found", certain=False)
 
     def _record(
         self, loaded: Loaded, command: Command, execution: str

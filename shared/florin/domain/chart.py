@@ -11,7 +11,6 @@ from florin.domain.ledger import Account, Entry, Posting
 from florin.domain.money import Money
 from florin.domain.payment import (
     Captured,
-    Held,
     Payment,
     PaymentAuthorized,
     PaymentCanceled,
@@ -20,18 +19,23 @@ from florin.domain.payment import (
     PaymentCaptureRequested,
     PaymentEvent,
     PaymentFailed,
+    PaymentFoundLate,
     PaymentInitiated,
+    PaymentOperationResolved,
     PaymentRefunded,
     PaymentRefundFailed,
     PaymentRefundRequested,
+    PaymentReturned,
     PaymentRiskAssessed,
     PaymentVoided,
+    Pending,
     ProviderCallDeclined,
     ProviderCallNotAttempted,
     ProviderCallStarted,
     ProviderCallUnanswered,
-    Undoing,
+    Unseen,
 )
+from florin.domain.provider import Operation
 
 Move = tuple[Account, Account, Money]
 """Debit, credit, amount."""
@@ -43,6 +47,9 @@ PLATFORM_FEES: Final = Account("platform:fees")
 
 REFUNDS_IN_TRANSIT: Final = Account("refunds:in_transit")
 """What was taken for refunds that the provider has not confirmed. A liability."""
+
+LATE_SUCCESS: Final = Account("suspense:late_success")
+"""What a provider took for payments that had ended without it, until it is back. A liability."""
 
 ACCOUNT_CLOSED: Final = Account("suspense:account_closed")
 """What came for accounts when they were closed already. A liability, until somebody decides."""
@@ -115,6 +122,10 @@ def entry_for(payment: Payment, event: PaymentEvent) -> Entry | None:
                     *((REFUNDS_IN_TRANSIT, wallet(one.account_id), one.amount) for one in draws)
                 )
             return _entry((REFUNDS_IN_TRANSIT, receivable(_terms(payment).provider), amount))
+        case PaymentFoundLate(operation=Operation.CAPTURE, amount=amount):
+            return _entry((receivable(_terms(payment).provider), LATE_SUCCESS, amount))
+        case PaymentReturned(operation=Operation.REFUND, amount=amount):
+            return _entry((LATE_SUCCESS, receivable(_terms(payment).provider), amount))
         case PaymentRefundFailed(amount=amount, fee_returned=returned):
             return _entry(
                 (REFUNDS_IN_TRANSIT, wallet(_terms(payment).recipient), amount - returned),
@@ -130,6 +141,9 @@ def entry_for(payment: Payment, event: PaymentEvent) -> Entry | None:
             | PaymentCaptureRequested()
             | PaymentCancelRequested()
             | PaymentVoided()
+            | PaymentOperationResolved()
+            | PaymentFoundLate()
+            | PaymentReturned()
         ):
             return None
         case _:
@@ -218,7 +232,7 @@ def _nothing(like: Money) -> Money:
 
 
 def _terms(payment: Payment) -> PaymentInitiated:
-    assert isinstance(payment, Held | Captured | Undoing), f"nothing is booked on {payment}"
+    assert not isinstance(payment, Unseen | Pending), f"nothing is booked on {payment}"
     return payment.terms
 
 
