@@ -135,11 +135,20 @@ class Desk:
                     return self._refuse(Refusal.INSUFFICIENT_FUNDS, receipt, payment_id, once)
                 case InsufficientFunds():
                     # What the payment itself brought may not have reached the wallet yet.
-                    self.project(payment_id)
-                    projected = True
+                    projected = self._projected(payment_id)
+                    if not projected:
+                        self.pause(tried)
                 case StreamMoved():
                     self.pause(tried)
         raise ContentionError(f"{payment_id} changed under us {CONFLICTS_MAX} times")
+
+    def _projected(self, payment_id: str) -> bool:
+        """Bring the books up to date; false if so many others were at it that it is not sure."""
+        try:
+            self.project(payment_id)
+        except ContentionError:
+            return False
+        return True
 
     def _create(
         self,
