@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from botocore.exceptions import ClientError
 
-from florin.adapters.aws import error_code
+from florin.adapters.aws import CONFLICTS, error_code
 from florin.adapters.codec import Codec, Row
 from florin.domain.account import AccountKind
 from florin.domain.chart import is_wallet
@@ -67,10 +67,6 @@ ADVANCES_MAX: Final = 40
 TOTAL_BUCKETS: Final = 16
 """Into so many items the total of an account is spread, so that batches rarely meet at one."""
 
-CONFLICTS: Final = frozenset(
-    {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
-)
-"""Why an item can stop a transaction for a moment."""
 BUSY_ERRORS: Final = frozenset(
     {
         "ProvisionedThroughputExceededException",
