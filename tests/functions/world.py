@@ -15,9 +15,10 @@ from api.routes import handle
 from florin.adapters.clock import ManualClock, UlidIds
 from florin.adapters.memory import Memory, MemoryConfig, MemorySagas
 from florin.adapters.risk import PassingRisk
+from florin.domain.fees import FeeSchedule
 from florin.domain.payment import Step
 from florin.domain.provider import ProviderAnswer
-from florin.ports import Appended, AppendResult, Batch, FeeSchedule, Tenant
+from florin.ports import Appended, AppendResult, Batch, Tenant
 from florin.projection import Projector
 from florin.saga import Saga
 from infra.paths import ROOT
@@ -45,7 +46,7 @@ def tenant(tenant_id: str = TENANT) -> Tenant:
         tenant_id=tenant_id,
         name="Florence Silks",
         mode="test",
-        fees=FeeSchedule(basis_points=300, fixed_minor={}),
+        fees=FeeSchedule(basis_points=300),
         provider="scripted",
     )
 
