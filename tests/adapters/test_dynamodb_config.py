@@ -86,6 +86,11 @@ def test_what_cannot_be_meant_is_refused(table: Table, wrong: dict[str, Any], sa
     assert said in str(refused.value)
 
 
+def test_the_percentage_of_all_currencies_is_looked_at_too(table: Table) -> None:
+    with pytest.raises(ConfigurationError, match="0 to 10000 basis points: 10001"):
+        table.fees(fee_basis_points=10_001)
+
+
 def test_fees_have_to_be_there(table: Table) -> None:
     with pytest.raises(ConfigurationError, match="fee_basis_points"):
         table.fees(fee_fixed_minor={})

@@ -35,7 +35,7 @@ CREDENTIAL: Final = re.compile(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/aws4_request
 EMULATED: Final = re.compile(r"/_aws/([^/]+)/")
 """Where the local stack serves what AWS serves under a host name of its own."""
 
-HOP_BY_HOP: Final = frozenset({"connection", "expect", "keep-alive", "transfer-encoding"})
+HOP_BY_HOP: Final = frozenset({"connection", "keep-alive", "transfer-encoding"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
