@@ -5,6 +5,8 @@
     {tenant}#{day}       {type}#{currency}             payments, amount
 
 The mark that an event was seen and the numbers that it adds to are written in one transaction.
+All events of a tenant's day meet at the same numbers, so whoever meets another one tries again
+here: back in the queue a message would wait a minute, and a busy hour would end in dead letters.
 """
 
 import json
@@ -17,7 +19,9 @@ from botocore.exceptions import ClientError
 
 from florin.adapters import aws
 from florin.edge import log, wiring
+from florin.edge.pause import pause
 
+TRIES_MAX: Final = 8
 SEEN_FOR_S: Final = 35 * 24 * 3600
 """Longer than any queue or archive on the way here keeps a message."""
 
@@ -42,35 +46,40 @@ def count(message: Mapping[str, Any], table: str) -> bool:
         "id": {"S": f"{detail['tenant_id']}#{recorded_at.date().isoformat()}"},
         "item": {"S": f"{detail['type']}#{currency}"},
     }
-    try:
-        _client().transact_write_items(
-            TransactItems=[
-                {
-                    "Put": {
-                        "TableName": table,
-                        "Item": seen,
-                        "ConditionExpression": "attribute_not_exists(id)",
-                    }
+    writes = [
+        {
+            "Put": {
+                "TableName": table,
+                "Item": seen,
+                "ConditionExpression": "attribute_not_exists(id)",
+            }
+        },
+        {
+            "Update": {
+                "TableName": table,
+                "Key": numbers,
+                "UpdateExpression": "ADD payments :one, amount :minor",
+                "ExpressionAttributeValues": {
+                    ":one": {"N": "1"},
+                    ":minor": {"N": str(amount_minor)},
                 },
-                {
-                    "Update": {
-                        "TableName": table,
-                        "Key": numbers,
-                        "UpdateExpression": "ADD payments :one, amount :minor",
-                        "ExpressionAttributeValues": {
-                            ":one": {"N": "1"},
-                            ":minor": {"N": str(amount_minor)},
-                        },
-                    }
-                },
-            ]
-        )
-    except ClientError as error:
-        reasons: Any = error.response.get("CancellationReasons", ())
-        if any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons):
-            return False
-        raise
-    return True
+            }
+        },
+    ]
+    for tried in range(TRIES_MAX):
+        try:
+            _client().transact_write_items(TransactItems=writes)
+        except ClientError as error:
+            given: Any = error.response.get("CancellationReasons", ())
+            reasons = {reason.get("Code") for reason in given}
+            if "ConditionalCheckFailed" in reasons:
+                return False
+            if tried == TRIES_MAX - 1 or not reasons & aws.CONFLICTS:
+                raise
+            pause(tried)
+        else:
+            return True
+    raise AssertionError("the last try returns or raises")
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:

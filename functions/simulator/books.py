@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
-from florin.adapters.aws import error_code
+from florin.adapters.aws import CONFLICTS, error_code
 from simulator.tokens import Decline
 
 if TYPE_CHECKING:
@@ -38,9 +38,6 @@ Expression = tuple[str, Mapping[str, Item]]
 CONFLICT_TRIES_MAX: Final = 6
 CONFLICT_PAUSE_S: Final = 0.02
 FAILED: Final = "ConditionalCheckFailed"
-CONFLICTS: Final = frozenset(
-    {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
-)
 
 
 class Kind(StrEnum):

@@ -21,6 +21,7 @@ from florin.domain.chart import holder_of
 from florin.domain.funding import Funding
 from florin.domain.history import NO_EVENTS, Draft, History, Recorded
 from florin.domain.hold import ExpireHold, HoldCommand, PlaceHold
+from florin.domain.ledger import Account
 from florin.domain.payment import Command, Initiate
 from florin.domain.refusals import Refusal
 from florin.folding import account_of, bookable, hold_drafts, hold_of
@@ -289,12 +290,24 @@ class Desk:
                     return self._refuse(Refusal.INSUFFICIENT_FUNDS, receipt, stream, once)
                 case InsufficientFunds(account):
                     # What the stream itself brought may not have reached the wallet yet.
-                    self.project(stream)
-                    self.catch_up(once.tenant_id, holder_of(account))
-                    projected = True
+                    projected = self._caught_up(once.tenant_id, account, stream)
+                    if not projected:
+                        self.pause(tried)
                 case StreamMoved():
                     self.pause(tried)
         raise ContentionError(f"{stream} changed under us {CONFLICTS_MAX} times")
+
+    def _caught_up(self, tenant_id: str, account: Account, stream: str | None = None) -> bool:
+        """Bring to a wallet what a stream brought and what else may be on its way; false if so many
+        others were at it that it is not sure.
+        """
+        try:
+            if stream is not None:
+                self.project(stream)
+            self.catch_up(tenant_id, holder_of(account))
+        except ContentionError:
+            return False
+        return True
 
     def _create(
         self,
@@ -307,7 +320,7 @@ class Desk:
         object_id = self.ids.new(prefix, now)
         receipt = self._receipt(object_id, now, once)
         before: tuple[Draft, ...] = ()
-        for _ in range(FUNDINGS_MAX):
+        for tried in range(FUNDINGS_MAX):
             made = drafts(now)
             if isinstance(made, Refusal):
                 return self._refuse(made, receipt, None, once)
@@ -331,8 +344,10 @@ class Desk:
                 case InsufficientFunds() if made == before:
                     break
                 case InsufficientFunds(account):
-                    self.catch_up(once.tenant_id, holder_of(account))
-                    before = made
+                    if self._caught_up(once.tenant_id, account):
+                        before = made
+                    else:
+                        self.pause(tried)
                 case unexpected:
                     raise AssertionError(f"{object_id} is not new: {unexpected}")
         return self._refuse(Refusal.INSUFFICIENT_FUNDS, receipt, None, once)

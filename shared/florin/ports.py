@@ -11,7 +11,7 @@ from typing import Protocol
 
 from florin.domain.account import AccountKind
 from florin.domain.chart import wallet
-from florin.domain.fees import FeeTerms
+from florin.domain.fees import FeeSchedule
 from florin.domain.history import Draft, Head, History, Recorded
 from florin.domain.ledger import Account, Leg, Side
 from florin.domain.money import Money
@@ -420,17 +420,8 @@ class Books(Protocol):
 # Configuration.
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeeSchedule:
-    """A tenant's fees: a percentage, and a fixed part per currency in its minor units."""
-
-    basis_points: int
-    fixed_minor: Mapping[str, int]
-
-    def terms(self, currency: str) -> FeeTerms:
-        return FeeTerms(
-            basis_points=self.basis_points, fixed_minor=self.fixed_minor.get(currency, 0)
-        )
+class ConfigurationError(Exception):
+    """An item of the configuration cannot mean what it says; the message names item and fault."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -460,7 +451,13 @@ class ProviderRoute:
 
 
 class Config(Protocol):
-    def tenant(self, tenant_id: str) -> Tenant | None: ...
+    def tenant(self, tenant_id: str) -> Tenant | None:
+        """The tenant, if there is one.
+
+        Raises:
+            ConfigurationError: its item is wrong; no terms are better than other terms.
+        """
+        ...
 
     def api_key(self, key_hash: str) -> ApiKey | None: ...
 

@@ -16,9 +16,10 @@ from florin.adapters.clock import ManualClock, UlidIds
 from florin.adapters.memory import Memory, MemoryConfig, MemorySagas
 from florin.adapters.risk import PassingRisk
 from florin.adapters.wallet import WalletProvider
+from florin.domain.fees import FeeSchedule
 from florin.domain.payment import WALLET_PROVIDER, Step
 from florin.domain.provider import ProviderAnswer
-from florin.ports import Appended, AppendResult, Batch, FeeSchedule, Tenant
+from florin.ports import Appended, AppendResult, Batch, Tenant
 from florin.projection import Projector
 from florin.saga import Saga
 from infra.paths import ROOT
@@ -46,7 +47,7 @@ def tenant(tenant_id: str = TENANT) -> Tenant:
         tenant_id=tenant_id,
         name="Florence Silks",
         mode="test",
-        fees=FeeSchedule(basis_points=300, fixed_minor={}),
+        fees=FeeSchedule(basis_points=300),
         provider="scripted",
     )
 

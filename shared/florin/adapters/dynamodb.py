@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from botocore.exceptions import ClientError
 
-from florin.adapters.aws import error_code
+from florin.adapters.aws import CONFLICTS, error_code
 from florin.adapters.codec import Codec, Row
 from florin.adapters.search import KEY_OF, Index, keys_of, search
 from florin.domain.account import AccountKind
@@ -84,10 +84,6 @@ DUE_BUCKETS: Final = 8
 HOLD: Final = "hold#"
 BALANCE: Final = "balance#"
 
-CONFLICTS: Final = frozenset(
-    {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
-)
-"""Why an item can stop a transaction for a moment."""
 BUSY_ERRORS: Final = frozenset(
     {
         "ProvisionedThroughputExceededException",
