@@ -16,6 +16,7 @@ from typing import Final, cast
 
 from florin.domain.chart import entry_for
 from florin.domain.history import Draft, Head, History
+from florin.domain.money import Money
 from florin.domain.payment import (
     Call,
     Captured,
@@ -25,6 +26,7 @@ from florin.domain.payment import (
     Outcome,
     Owed,
     Payment,
+    PaymentAuthorized,
     PaymentEvent,
     Pending,
     RecordAnswer,
@@ -38,7 +40,7 @@ from florin.domain.payment import (
     outcome,
     owed,
 )
-from florin.domain.provider import NotAttempted, ProviderAnswer, Unknown
+from florin.domain.provider import NotAttempted, Operation, ProviderAnswer, Unknown
 from florin.domain.refusals import Refusal
 from florin.ports import (
     Appended,
@@ -107,6 +109,9 @@ class Saga:
     risk: RiskAssessor
     provider: Callable[[str], PaymentProvider]
     new_owner: Callable[[], str]
+    doubt: Callable[[Call, Unknown], None] = lambda call, answer: None
+    """Told when a look-up leaves the question open. The stream records a silence only once, and
+    some reasons, such as another amount under our reference, are for people to look into."""
 
     def run(self, step: Step, payment_id: str, execution: str) -> Outcome:
         """Do `step` if the payment owes it, and say how its execution goes on."""
@@ -200,7 +205,9 @@ class Saga:
     def _look_up(self, state: Payment, call: Call) -> ProviderAnswer:
         assert isinstance(state, Pending | Held | Captured | Undoing)
         provider = self.provider(state.terms.provider)
-        answer = provider.look_up(call)
+        answer = provider.look_up(call, *_asked_with(state, call))
+        if isinstance(answer, Unknown):
+            self.doubt(call, answer)
         if answer is not None:
             return answer
         if self.clock.now() < call.deadline + provider.not_found_final_after:
@@ -237,6 +244,25 @@ class Saga:
                 case unexpected:
                     raise AssertionError(f"a step has no key and takes no money: {unexpected}")
         raise ContentionError(f"{loaded.payment_id} changed under us {APPENDS_MAX} times")
+
+
+def _asked_with(state: Payment, call: Call) -> tuple[Money, PaymentAuthorized | None]:
+    """The amount of a call that is under way, and the authorization that it draws on."""
+    match call.operation, state:
+        case Operation.AUTHORIZATION, Pending(terms=terms):
+            return terms.amount, None
+        case Operation.VOID, Undoing(authorization=held) if held is not None:
+            return held.amount, held
+        case Operation.REFUND, Captured(authorization=held, refunds=refunds):
+            return refunds[call.operation_id].amount, held
+        case (
+            Operation.CAPTURE,
+            Held(authorization=held, capture=capture)
+            | Captured(authorization=held, capture=capture),
+        ) if capture is not None:
+            return capture.amount, held
+        case _:
+            raise AssertionError(f"{call} is not under way in {state}")
 
 
 def _call_of(state: Payment, operation_id: str) -> Call | None:

@@ -6,7 +6,8 @@ from typing import Any
 
 from florin.adapters.clock import SystemClock
 from florin.adapters.risk import PassingRisk
-from florin.domain.payment import Outcome, Step
+from florin.domain.payment import Call, Outcome, Step
+from florin.domain.provider import Unknown
 from florin.edge import log, wiring
 from florin.edge.providers import provider
 from florin.saga import Saga
@@ -32,6 +33,16 @@ def _saga() -> Saga:
         risk=PassingRisk(),
         provider=provider,
         new_owner=lambda: uuid.uuid4().hex,
+        doubt=_doubt,
+    )
+
+
+def _doubt(call: Call, answer: Unknown) -> None:
+    log.error(
+        "look_up",
+        reference=call.reference,
+        idempotency_key=call.idempotency_key,
+        reason=answer.reason,
     )
 
 
