@@ -45,6 +45,7 @@ class Shop:
         self.provider = ScriptedProvider()
         self.saga = Saga(
             store=self.store,
+            accounts=self.store,
             clock=ManualClock(NOON),
             risk=PassingRisk(),
             provider=lambda name: self.provider,
@@ -191,6 +192,7 @@ def test_refunds_never_overdraw_and_the_drained_books_are_those_of_the_events(
     shop, changes = Shop(Memory()), Counter()
     desk = Desk(
         store=shop.store,
+        accounts=shop.store,
         clock=ManualClock(NOON),
         ids=UlidIds(),
         project=lambda payment_id: shop.projector.project([payment_id]),

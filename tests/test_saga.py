@@ -51,6 +51,7 @@ class World:
         owners = count(1)
         self.saga = Saga(
             store=self.store,
+            accounts=self.store,
             clock=self.clock,
             risk=PassingRisk(),
             provider=lambda name: self.provider,

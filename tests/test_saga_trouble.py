@@ -65,11 +65,12 @@ class World:
         owners = count(1)
         self.saga = Saga(
             store=self.store,
+            accounts=self.store,
             clock=clock,
             risk=PassingRisk(),
             provider=lambda name: self.provider,
             new_owner=lambda: f"owner-{next(owners)}",
-            doubt=lambda call, answer: self.doubts.append(answer.reason),
+            inconclusive=lambda call, answer: self.doubts.append(answer.reason),
         )
 
     def accept(self, token: str, method: CaptureMethod = CaptureMethod.AUTOMATIC) -> None:
@@ -228,6 +229,45 @@ def test_who_finds_another_amount_under_our_reference_believes_nothing(world: Wo
         assert world.run(*FORWARD) is Outcome.WAIT
     assert world.types == before
     assert world.doubts == ["not_what_was_asked: amount"] * 3
+
+
+@pytest.fixture
+def given_up(world: World) -> tuple[World, Call, PaymentInitiated]:
+    """A payment that failed because nobody answered, and the last request, still on its way."""
+    world.accept("tok_timeout_then_nothing")
+    assert world.go_on() is Outcome.DONE
+    assert isinstance(world.state, Failed)
+    return world, world.state.doubts[-1], world.state.terms
+
+
+def test_a_charge_that_shows_after_the_end_is_let_go_and_its_void_looked_up(
+    given_up: tuple[World, Call, PaymentInitiated],
+) -> None:
+    world, call, terms = given_up
+    late = replace(terms, payment_method="tok_void_timeout_then_success")
+    assert isinstance(world.provider.authorize(call, late), Approved)
+    assert world.go_on(following_up=True) is Outcome.DONE
+    assert isinstance(world.state, Failed)
+    assert world.types[-4:] == [
+        "payment.found_late",
+        "payment.call_started",
+        "payment.call_unanswered",
+        "payment.returned",
+    ]
+    assert world.charges == LET_GO
+    assert world.doubts == []
+
+
+def test_another_amount_that_shows_after_the_end_is_only_told(
+    given_up: tuple[World, Call, PaymentInitiated],
+) -> None:
+    world, call, terms = given_up
+    late = replace(terms, payment_method="tok_visa", amount=Money(999, "EUR"))
+    assert isinstance(world.provider.authorize(call, late), Approved)
+    before = world.types
+    assert world.follow_up() is Outcome.DONE
+    assert world.types == before
+    assert set(world.doubts) == {"not_what_was_asked: amount"}
 
 
 # Every token, to its end.

@@ -50,6 +50,7 @@ class App:
     def desk(self) -> Desk:
         return Desk(
             store=self.store,
+            accounts=self.accounts,
             clock=self.clock,
             ids=self.ids,
             project=self.project,

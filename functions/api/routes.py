@@ -44,6 +44,7 @@ ROUTES: Final[Mapping[str, Route]] = {
     "POST /payments/{payment_id}/capture": Route(payments.capture),
     "POST /payments/{payment_id}/cancel": Route(payments.cancel),
     "POST /payments/{payment_id}/refund": Route(payments.refund),
+    "POST /payments/{payment_id}/resolve": Route(payments.resolve),
     "POST /accounts": Route(accounts.create),
     "GET /accounts/{account_id}": Route(accounts.show),
     "POST /accounts/{account_id}": Route(accounts.change),

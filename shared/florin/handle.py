@@ -23,8 +23,9 @@ from florin.domain.history import NO_EVENTS, Draft, History, Recorded
 from florin.domain.hold import ExpireHold, HoldCommand, PlaceHold
 from florin.domain.payment import Command, Initiate
 from florin.domain.refusals import Refusal
-from florin.folding import account_of, hold_drafts, hold_of
+from florin.folding import account_of, bookable, hold_drafts, hold_of
 from florin.ports import (
+    Accounts,
     AlreadyReceived,
     Amendment,
     Appended,
@@ -101,6 +102,7 @@ class Desk:
     """
 
     store: EventStore
+    accounts: Accounts
     clock: Clock
     ids: Ids
     project: Callable[[str], None] = lambda stream: None
@@ -186,7 +188,8 @@ class Desk:
             events = holds.decide(command_for(object_id, now), hold)
             if isinstance(events, Refusal):
                 return events
-            return Change(drafts=hold_drafts(hold, events))
+            drafts = hold_drafts(hold, events)
+            return Change(drafts=bookable(drafts, self.accounts, once.tenant_id, now))
 
         answer = self._change(hold_id, prefix, Refusal.HOLD_NOT_FOUND, change, once)
         if isinstance(answer, Refused) and answer.refusal is Refusal.HOLD_EXPIRED:

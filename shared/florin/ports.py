@@ -245,7 +245,8 @@ class View:
     """The folded summary of one stream. `version` is the last event that the books contain.
 
     `recipient`, `payer` (both account ids) and `order_id` are what it can be found by; the first
-    event says them for good.
+    event says them for good. `due_at` is when to look after the stream if its facts stay as they
+    are, to the minute, and `resumes` how often that was done since the last of them.
     """
 
     stream: str
@@ -259,6 +260,8 @@ class View:
     payer: str | None = None
     order_id: str | None = None
     payment: PaymentSummary | None = None
+    due_at: datetime | None = None
+    resumes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -389,6 +392,16 @@ class Books(Protocol):
         """
         ...
 
+    def due(self, until: datetime, limit: int) -> Sequence[str]:
+        """At most so many streams that are due by then."""
+        ...
+
+    def postpone(self, view: View, due_at: datetime | None) -> bool:
+        """Say that the stream of a view was looked after, and when to do it again; false when the
+        view was moved, or this was said, by somebody else meanwhile.
+        """
+        ...
+
     def statement(
         self, wallet: AccountKey, *, limit: int, before: int | None = None
     ) -> Sequence[StatementLine]:
@@ -509,6 +522,19 @@ class Sagas(Protocol):
 
     def follow_up(self, payment_id: str, version: int) -> None:
         """Start an execution for what was asked of an authorized payment by event `version`."""
+        ...
+
+    def resume(self, payment_id: str, version: int, label: str, *, authorized: bool) -> None:
+        """Start an execution for a payment that stopped at `version`, where nothing was appended.
+
+        The label tells apart the reasons to do so; for one of them it is started once.
+        """
+        ...
+
+
+class Wakeups(Protocol):
+    def wake(self, payment_id: str, number: int, delay: timedelta) -> None:
+        """Have an open call of a payment looked up after a while, for the n-th time."""
         ...
 
 

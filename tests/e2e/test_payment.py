@@ -122,7 +122,8 @@ def test_two_executions_at_once_charge_once(stack: Stack, client: Client, machin
     seller = client.seller()
     tenant_id = stack.tenants[0].tenant_id
     command = replace(initiate(recipient=seller, tenant_id=tenant_id), provider="simulator")
-    desk = Desk(store=dynamo(stack), clock=SystemClock(), ids=UlidIds())
+    store = dynamo(stack)
+    desk = Desk(store=store, accounts=store, clock=SystemClock(), ids=UlidIds())
     for round_number in range(3):
         accepted = desk.initiate_payment(command, once(uuid.uuid4().hex, tenant_id))
         assert isinstance(accepted, Accepted)

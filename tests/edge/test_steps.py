@@ -22,7 +22,7 @@ def test_a_doubtful_look_up_is_told_even_to_who_wants_only_errors(
         owner="weaver",
         deadline=NOON,
     )
-    steps._doubt(call, Unknown(reason="not_what_was_asked: amount"))
+    steps._inconclusive(call, Unknown(reason="not_what_was_asked: amount"))
     assert json.loads(capsys.readouterr().out) == {
         "level": "ERROR",
         "kind": "look_up",

@@ -22,6 +22,7 @@ def rows() -> tuple[Row, ...]:
     payment_id = accepted_payment(store)
     saga = Saga(
         store=store,
+        accounts=store,
         clock=ManualClock(NOON),
         risk=PassingRisk(),
         provider=lambda _: provider,

@@ -165,6 +165,7 @@ class World:
     def saga(self) -> Saga:
         return Saga(
             store=self.store,
+            accounts=self.store,
             clock=self.clock,
             risk=PassingRisk(),
             provider=lambda name: WalletProvider() if name == WALLET_PROVIDER else self.provider,

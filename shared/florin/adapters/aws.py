@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from functools import cache
+from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
 import botocore.session
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_stepfunctions import SFNClient
 
+DELAY_MAX_S: Final = 900
+"""How long SQS keeps a message back at most."""
 EVENT_SOURCE: Final = "florin"
 BUS_ENTRIES_MAX: Final = 10
 """What one PutEvents call takes."""
@@ -68,17 +72,36 @@ class StepFunctionsSagas:
     def follow_up(self, payment_id: str, version: int) -> None:
         self._start(self._follow_up_arn, payment_id, version)
 
-    def _start(self, arn: str, payment_id: str, version: int) -> None:
+    def resume(self, payment_id: str, version: int, label: str, *, authorized: bool) -> None:
+        arn = self._follow_up_arn if authorized else self._payment_arn
+        self._start(arn, payment_id, version, f"-{label}")
+
+    def _start(self, arn: str, payment_id: str, version: int, label: str = "") -> None:
         try:
             self._states.start_execution(
                 stateMachineArn=arn,
-                name=f"{payment_id}-v{version}",
+                name=f"{payment_id}-v{version}{label}",
                 input=json.dumps({"payment_id": payment_id}),
             )
         except ClientError as error:
             # The name says which append it follows, so an execution of this name began after it.
             if error_code(error) != "ExecutionAlreadyExists":
                 raise
+
+
+class SqsWakeups:
+    """Sends itself a message that comes later: SQS keeps one for up to 15 minutes."""
+
+    def __init__(self, queues: "SQSClient", queue_url: str) -> None:
+        self._queues = queues
+        self._queue_url = queue_url
+
+    def wake(self, payment_id: str, number: int, delay: timedelta) -> None:
+        self._queues.send_message(
+            QueueUrl=self._queue_url,
+            MessageBody=json.dumps({"payment_id": payment_id, "number": number}),
+            DelaySeconds=min(max(0, ceil(delay.total_seconds())), DELAY_MAX_S),
+        )
 
 
 class EventBridgeBus:

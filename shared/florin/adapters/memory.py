@@ -6,7 +6,8 @@ tests, benchmarks and whoever wants to run the engine without a cloud.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from threading import Lock
 
 from florin.adapters.codec import Codec, Row
@@ -220,6 +221,23 @@ class Memory:
                     self._totals[account] = (debited, credited)
         return True
 
+    def due(self, until: datetime, limit: int) -> Sequence[str]:
+        with self._lock:
+            found = [
+                (view.due_at, view.stream)
+                for view in self._views.values()
+                if view.due_at is not None and view.due_at <= until
+            ]
+        return tuple(stream for _, stream in sorted(found)[:limit])
+
+    def postpone(self, view: View, due_at: datetime | None) -> bool:
+        with self._lock:
+            known = self._views.get(view.stream)
+            if known is None or (known.version, known.resumes) != (view.version, view.resumes):
+                return False
+            self._views[view.stream] = replace(known, due_at=due_at, resumes=view.resumes + 1)
+        return True
+
     def statement(
         self, wallet: AccountKey, *, limit: int, before: int | None = None
     ) -> Sequence[StatementLine]:
@@ -260,12 +278,26 @@ class MemorySagas:
     def __init__(self) -> None:
         self.started: list[tuple[str, int]] = []
         self.followed_up: list[tuple[str, int]] = []
+        self.resumed: list[tuple[str, int, str]] = []
 
     def start(self, payment_id: str, version: int) -> None:
         self.started.append((payment_id, version))
 
     def follow_up(self, payment_id: str, version: int) -> None:
         self.followed_up.append((payment_id, version))
+
+    def resume(self, payment_id: str, version: int, label: str, *, authorized: bool) -> None:
+        self.resumed.append((payment_id, version, label))
+
+
+class MemoryWakeups:
+    """Remembers who is to be woken, and when."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, int, timedelta]] = []
+
+    def wake(self, payment_id: str, number: int, delay: timedelta) -> None:
+        self.asked.append((payment_id, number, delay))
 
 
 class MemoryBus:

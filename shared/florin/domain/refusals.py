@@ -122,6 +122,14 @@ class Refusal(StrEnum):
         "The provider has not answered the operation before this one.",
         True,
     )
+    NOTHING_TO_RESOLVE = (
+        "nothing_to_resolve",
+        "The operation has an answer, or none was asked for.",
+    )
+    PROVIDER_REFERENCE_MISSING = (
+        "provider_reference_missing",
+        "Who says that an authorization succeeded names it as the provider does.",
+    )
     ATTEMPTS_EXHAUSTED = "attempts_exhausted", "The operation was tried as often as it may be."
     NO_CALL_OWED = "no_call_owed", "The payment owes no call to a provider."
 
@@ -139,6 +147,7 @@ RULES: Final = frozenset(
         Refusal.RECIPIENT_NOT_HELD_FOR,
         Refusal.BALANCE_NESTED,
         Refusal.BALANCES_TOO_MANY,
+        Refusal.PROVIDER_REFERENCE_MISSING,
     }
 )
 """What is refused for what the request says, whatever the state is."""

@@ -46,10 +46,13 @@ from florin.domain.payment import (
     PaymentCaptured,
     PaymentCaptureRequested,
     PaymentFailed,
+    PaymentFoundLate,
     PaymentInitiated,
+    PaymentOperationResolved,
     PaymentRefunded,
     PaymentRefundFailed,
     PaymentRefundRequested,
+    PaymentReturned,
     PaymentRiskAssessed,
     PaymentVoided,
     ProviderCallDeclined,
@@ -58,6 +61,7 @@ from florin.domain.payment import (
     ProviderCallUnanswered,
     Reason,
     Step,
+    Verdict,
     owed,
 )
 from florin.domain.provider import Operation
@@ -203,6 +207,28 @@ class RefundDetails(_Answer, frozen=True, kw_only=True):
     created_at: Timestamp
 
 
+class ResolutionAccepted(_Answer, frozen=True, kw_only=True):
+    """An operator's word is recorded. Follows from its event alone."""
+
+    payment_id: str
+    operation: Operation
+    operation_id: str
+    verdict: Verdict
+    created_at: Timestamp
+
+
+def resolution_accepted(recorded: Recorded) -> ResolutionAccepted:
+    resolved = recorded.event
+    assert isinstance(resolved, PaymentOperationResolved), recorded.type
+    return ResolutionAccepted(
+        payment_id=recorded.stream,
+        operation=resolved.operation,
+        operation_id=resolved.operation_id,
+        verdict=resolved.verdict,
+        created_at=timestamp(recorded.recorded_at),
+    )
+
+
 class Failure(_Answer, frozen=True, kw_only=True):
     """Why a payment failed: our word, and the provider's."""
 
@@ -255,6 +281,7 @@ class Attempt(_Answer, frozen=True, kw_only=True):
     """One call to a provider. A result of `pending` or `unknown` is not the last word."""
 
     operation: Operation
+    operation_id: str
     attempt: int
     provider: str
     result: AttemptResult
@@ -473,6 +500,7 @@ def _attempts(history: History, provider: str) -> tuple[Attempt, ...]:
             attempts.append(
                 Attempt(
                     operation=event.operation,
+                    operation_id=event.operation_id,
                     attempt=event.attempt,
                     provider=provider,
                     result=AttemptResult.PENDING,
@@ -502,6 +530,8 @@ def _answered(event: Event) -> tuple[str, AttemptResult] | None:
             return operation_id, AttemptResult.APPROVED
         case PaymentVoided():
             return VOID, AttemptResult.APPROVED
+        case PaymentReturned(return_id=operation_id):
+            return operation_id, AttemptResult.APPROVED
         case _:
             return None
 
@@ -554,6 +584,8 @@ PUBLIC_TYPES: Final = frozenset(
         "payment.refund_requested",
         "payment.refunded",
         "payment.refund_failed",
+        "payment.found_late",
+        "payment.returned",
         "account.opened",
         "account.min_balance_changed",
         "account.closing",
@@ -572,7 +604,7 @@ PUBLIC_FIELDS: Final[Mapping[type[Event], tuple[str, ...]]] = {
     PaymentRiskAssessed: ("decision", "assessor"),
     ProviderCallStarted: ("operation", "operation_id", "attempt", "reference"),
     ProviderCallUnanswered: ("operation", "operation_id", "attempt", "reason"),
-    ProviderCallNotAttempted: ("operation", "operation_id", "attempt", "reason"),
+    ProviderCallNotAttempted: ("operation", "operation_id", "attempt", "reason", "certain"),
     ProviderCallDeclined: ("operation", "operation_id", "attempt", "code", "hardness"),
     PaymentAuthorized: ("amount", "provider_reference", "method"),
     PaymentCaptureRequested: ("capture_id", "amount", "final"),
@@ -584,6 +616,11 @@ PUBLIC_FIELDS: Final[Mapping[type[Event], tuple[str, ...]]] = {
     PaymentRefundRequested: ("refund_id", "amount", "fee_returned", "reason"),
     PaymentRefunded: ("refund_id", "amount", "returned"),
     PaymentRefundFailed: ("refund_id", "amount", "fee_returned", "code"),
+    PaymentOperationResolved: (
+        *("operation", "operation_id", "attempt", "verdict", "evidence", "reason"),
+    ),
+    PaymentFoundLate: ("operation", "operation_id", "attempt", "amount", "provider_reference"),
+    PaymentReturned: ("return_id", "operation", "amount"),
     AccountOpened: (
         *("currency", "kind", "min_balance_minor", "parent", "priority", "expires_at"),
     ),

@@ -15,7 +15,7 @@ from msgspec import UNSET, Meta, UnsetType
 from florin.domain.account import AccountKind
 from florin.domain.hold import PARTS_MAX
 from florin.domain.money import AMOUNT_MINOR_MAX
-from florin.domain.payment import CaptureMethod
+from florin.domain.payment import CaptureMethod, Verdict
 from florin.domain.refusals import Refusal
 from florin.edge.card_data import in_the_body
 from florin.edge.http import Request
@@ -87,6 +87,16 @@ class RefundRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_field
 
     amount: Amount | UnsetType = UNSET
     reason: Remark | UnsetType = UNSET
+
+
+class ResolveRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /payments/{payment_id}/resolve. What an operator found out, and what proves it."""
+
+    operation_id: Reference
+    verdict: Verdict
+    evidence: Annotated[str, Meta(min_length=1, max_length=2_000)]
+    reason: Annotated[str, Meta(min_length=1, max_length=500)]
+    provider_reference: Reference | UnsetType = UNSET
 
 
 class AccountRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_fields=True):

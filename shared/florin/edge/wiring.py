@@ -60,6 +60,11 @@ def sagas() -> aws.StepFunctionsSagas:
 
 
 @cache
+def wakeups() -> aws.SqsWakeups:
+    return aws.SqsWakeups(_client("sqs"), setting("LOOKUPS_QUEUE_URL"))
+
+
+@cache
 def bus() -> aws.EventBridgeBus:
     return aws.EventBridgeBus(_client("events"), setting("BUS_NAME"))
 

@@ -1,0 +1,35 @@
+"""Every minute: take up what is due."""
+
+import time
+from typing import Any, Final
+
+from florin.adapters.clock import SystemClock, UlidIds
+from florin.edge import log, wiring
+from florin.edge.cache import CachedAccounts
+from florin.handle import Desk
+from florin.projection import Projector
+from florin.sweep import Sweeper
+
+WORKS_FOR_S: Final = 45.0
+"""Less than the minute until the next one begins, and than the function's timeout."""
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, int]:
+    """How often what was done."""
+    dynamo, began = wiring.dynamo(), time.monotonic()
+    projector = Projector(store=dynamo, books=dynamo)
+    desk = Desk(store=dynamo, accounts=CachedAccounts(dynamo), clock=SystemClock(), ids=UlidIds())
+    sweeper = Sweeper(
+        store=dynamo,
+        books=dynamo,
+        sagas=wiring.sagas(),
+        clock=SystemClock(),
+        parking=wiring.parking(),
+        expire=desk.expire_hold,
+        project=lambda stream: projector.project([stream]),
+        time_left=lambda: time.monotonic() - began < WORKS_FOR_S,
+        failed=lambda stream, error: log.failure("not taken up", error, stream=stream),
+    )
+    done = {taken.value: count for taken, count in sweeper.sweep().items()}
+    log.line("sweep", **done)
+    return done
