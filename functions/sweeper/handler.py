@@ -1,6 +1,7 @@
 """Every minute: take up what is due."""
 
 import time
+from datetime import timedelta
 from typing import Any, Final
 
 from florin.adapters.clock import SystemClock, UlidIds
@@ -15,10 +16,11 @@ WORKS_FOR_S: Final = 45.0
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, int]:
-    """How often what was done."""
+    """How often what was done. `{"ahead_s": 120}` also takes up what is due in two minutes."""
     dynamo, began = wiring.dynamo(), time.monotonic()
     projector = Projector(store=dynamo, books=dynamo)
     desk = Desk(store=dynamo, accounts=CachedAccounts(dynamo), clock=SystemClock(), ids=UlidIds())
+    ahead = timedelta(seconds=event.get("ahead_s", 0))
     sweeper = Sweeper(
         store=dynamo,
         books=dynamo,
@@ -30,6 +32,6 @@ def handler(event: dict[str, Any], context: object) -> dict[str, int]:
         time_left=lambda: time.monotonic() - began < WORKS_FOR_S,
         failed=lambda stream, error: log.failure("not taken up", error, stream=stream),
     )
-    done = {taken.value: count for taken, count in sweeper.sweep().items()}
+    done = {taken.value: count for taken, count in sweeper.sweep(ahead).items()}
     log.line("sweep", **done)
     return done

@@ -57,10 +57,13 @@ class Sweeper:
     time_left: Callable[[], bool] = lambda: True
     failed: Callable[[str, Exception], None] = lambda stream, error: None
 
-    def sweep(self) -> Mapping[Taken, int]:
-        """Take up everything that is due, each stream once; how often what was done."""
+    def sweep(self, ahead: timedelta = timedelta(0)) -> Mapping[Taken, int]:
+        """Take up everything that is due, each stream once; how often what was done.
+
+        What is due within the time `ahead` is taken up now: too early does no harm.
+        """
         done: dict[str, Taken] = {}
-        until = self.clock.now()
+        until = self.clock.now() + ahead
         while self.time_left():
             fresh = [stream for stream in self.books.due(until, STREAMS_MAX) if stream not in done]
             if not fresh:

@@ -36,7 +36,7 @@ def desk(stack: Stack) -> Desk:
     return Desk(store=store, accounts=store, clock=clock, ids=UlidIds())
 
 
-def sweep(stack: Stack) -> Json:
+def sweep(stack: Stack, ahead_s: int = 0) -> Json:
     """Run the sweeper now, as its schedule does every minute."""
     functions = stack.client("lambda")
     (name,) = [
@@ -44,7 +44,7 @@ def sweep(stack: Stack) -> Json:
         for found in functions.list_functions()["Functions"]
         if "SweeperFunction" in found["FunctionName"]
     ]
-    answer = functions.invoke(FunctionName=name, Payload=b"{}")
+    answer = functions.invoke(FunctionName=name, Payload=json.dumps({"ahead_s": ahead_s}).encode())
     assert "FunctionError" not in answer, answer["Payload"].read()
     done: Json = json.loads(answer["Payload"].read())
     return done
