@@ -494,8 +494,14 @@ class PaymentProvider(Protocol):
         self, call: Call, authorization: PaymentAuthorized, amount: Money
     ) -> ProviderAnswer: ...
 
-    def look_up(self, call: Call) -> ProviderAnswer | None:
-        """What became of an operation, by our reference; `None` when the provider knows none."""
+    def look_up(
+        self, call: Call, amount: Money, authorization: PaymentAuthorized | None
+    ) -> ProviderAnswer | None:
+        """What became of an operation, by our reference; `None` when the provider knows none.
+
+        `amount` and `authorization` are what it was asked with (an authorization, with none). What
+        is found and differs from them is `Unknown`: it is never taken for the answer.
+        """
         ...
 
 

@@ -16,6 +16,7 @@ from typing import Final, cast
 
 from florin.domain.chart import entry_for
 from florin.domain.history import Draft, Head, History
+from florin.domain.money import Money
 from florin.domain.payment import (
     Call,
     Canceled,
@@ -116,7 +117,12 @@ def load(store: EventStore, payment_id: str) -> Loaded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saga:
-    """The work on payments. `unanswered` hears of a call that a provider did not answer."""
+    """The work on payments.
+
+    `unanswered` hears of a call that a provider did not answer; `inconclusive` of every look-up
+    that leaves it so, because some of the reasons, such as another amount under our reference, are
+    for people to look into, and the stream records a silence once.
+    """
 
     store: EventStore
     accounts: Accounts
@@ -125,6 +131,7 @@ class Saga:
     provider: Callable[[str], PaymentProvider]
     new_owner: Callable[[], str]
     unanswered: Callable[[str, Call], None] = lambda payment_id, call: None
+    inconclusive: Callable[[Call, Unknown], None] = lambda call, answer: None
 
     def run(self, step: Step, payment_id: str, execution: str) -> Outcome:
         """Do `step` if the payment owes it, and say how its execution goes on."""
@@ -220,14 +227,11 @@ class Saga:
     def _give_back(self, state: Failed | Canceled, call: Call) -> ProviderAnswer:
         """Return what was found after the payment had ended."""
         provider = self.provider(state.terms.provider)
-        found = state.returns[call.operation_id].found
+        amount, held = _asked_with(state, call)
+        assert held is not None, "what is given back was held"
         if call.operation is Operation.VOID:
-            held = PaymentAuthorized(
-                amount=found.amount, provider_reference=found.provider_reference, method=None
-            )
             return provider.void(call, held)
-        assert state.was_authorized is not None, "what was captured was authorized before"
-        return provider.refund(call, state.was_authorized, found.amount)
+        return provider.refund(call, held, amount)
 
     def _recheck(self, loaded: Loaded, steps: AbstractSet[Step], execution: str) -> Loaded:
         """Ask once more about calls that were taken for not done, of a payment that has ended."""
@@ -235,7 +239,9 @@ class Saga:
         if Step.REFUND not in steps or not isinstance(state, Failed | Canceled):
             return loaded
         for call in state.doubts:
-            answer = self.provider(state.terms.provider).look_up(call)
+            answer = self.provider(state.terms.provider).look_up(call, *_asked_with(state, call))
+            if isinstance(answer, Unknown):
+                self.inconclusive(call, answer)
             if isinstance(answer, Approved):
                 command = RecordLateSuccess(call=call, provider_reference=answer.provider_reference)
                 loaded = self._record(loaded, command, execution)[0]
@@ -244,7 +250,9 @@ class Saga:
     def _look_up(self, state: Payment, call: Call) -> ProviderAnswer:
         assert not isinstance(state, Unseen), "what nobody asked for has no call"
         provider = self.provider(state.terms.provider)
-        answer = provider.look_up(call)
+        answer = provider.look_up(call, *_asked_with(state, call))
+        if isinstance(answer, Unknown):
+            self.inconclusive(call, answer)
         if answer is not None:
             return answer
         if self.clock.now() < call.deadline + provider.not_found_final_after:
@@ -285,6 +293,34 @@ class Saga:
                 case unexpected:
                     raise AssertionError(f"a step has no key and takes no money: {unexpected}")
         raise ContentionError(f"{loaded.payment_id} changed under us {APPENDS_MAX} times")
+
+
+def _asked_with(state: Payment, call: Call) -> tuple[Money, PaymentAuthorized | None]:
+    """The amount that a call is about, and the authorization that it draws on."""
+    match call.operation, state:
+        case Operation.AUTHORIZATION, Pending() | Failed() | Canceled():
+            return state.terms.amount, None
+        case (
+            Operation.CAPTURE,
+            Held(authorization=held, capture=capture)
+            | Captured(authorization=held, capture=capture),
+        ) if capture is not None:
+            return capture.amount, held
+        case Operation.CAPTURE, Failed(was_authorized=held) | Canceled(was_authorized=held):
+            return state.terms.amount, held  # another amount, of a part, is not booked but told
+        case Operation.VOID, Undoing(authorization=held) if held is not None:
+            return held.amount, held
+        case Operation.VOID, Failed(returns=returns) | Canceled(returns=returns):
+            found = returns[call.operation_id].found
+            return found.amount, PaymentAuthorized(
+                amount=found.amount, provider_reference=found.provider_reference, method=None
+            )
+        case Operation.REFUND, Captured(authorization=held, refunds=refunds):
+            return refunds[call.operation_id].amount, held
+        case Operation.REFUND, Failed(returns=returns) | Canceled(returns=returns):
+            return returns[call.operation_id].found.amount, state.was_authorized
+        case _:
+            raise AssertionError(f"{call} is not of {state}")
 
 
 def _call_of(state: Payment, operation_id: str) -> Call | None:

@@ -85,7 +85,9 @@ class ScriptedProvider(PaymentProvider):
     def refund(self, call: Call, authorization: PaymentAuthorized, amount: Money) -> ProviderAnswer:
         return self._answer(call)
 
-    def look_up(self, call: Call) -> ProviderAnswer | None:
+    def look_up(
+        self, call: Call, amount: Money, authorization: PaymentAuthorized | None
+    ) -> ProviderAnswer | None:
         return self.shown.get(call.reference)
 
 

@@ -5,12 +5,13 @@ import re
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from florin.adapters.clock import SystemClock
+from florin.adapters.clock import ManualClock, SystemClock
 from simulator.books import Books
 from simulator.handler import ROUTES, Simulator
 from simulator.service import Service
@@ -22,10 +23,14 @@ if TYPE_CHECKING:
 SECRET = "lapis-philosophorum"
 
 
-def make_simulator(client: "DynamoDBClient") -> Simulator:
-    """A simulator on the template's table, which is empty."""
+def make_simulator(client: "DynamoDBClient", clock: ManualClock | None = None) -> Simulator:
+    """A simulator on the template's table, which is empty. It takes its time by this clock only."""
     table = make_table(client, "SimulatorTable", uuid.uuid4().hex[:8])
-    return Simulator(Service(Books(client, table, pause=lambda _: None), SystemClock()), SECRET)
+    books = Books(client, table, pause=lambda _: None)
+    if clock is None:
+        return Simulator(Service(books, SystemClock(), pause=lambda _: None), SECRET)
+    service = Service(books, clock, pause=lambda seconds: clock.advance(timedelta(seconds=seconds)))
+    return Simulator(service, SECRET)
 
 
 def gateway_event(
@@ -65,19 +70,23 @@ def serving(simulator: Simulator) -> Iterator[str]:
             event = gateway_event(self.command, self.path, body, dict(self.headers.items()))
             answer = simulator(event)
             payload = answer["body"].encode()
-            self.send_response(answer["statusCode"])
-            for name, text in answer["headers"].items():
-                self.send_header(name, text)
-            self.send_header("Content-Length", str(len(payload)))
-            self.end_headers()
-            self.wfile.write(payload)
+            with suppress(OSError):  # who asked may be gone
+                self.send_response(answer["statusCode"])
+                for name, text in answer["headers"].items():
+                    self.send_header(name, text)
+                self.send_header("Content-Length", str(len(payload)))
+                self.end_headers()
+                self.wfile.write(payload)
 
         do_GET = do_POST = _answer  # noqa: N815  # names that http.server looks for
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # its own name
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
+    class Server(ThreadingHTTPServer):
+        daemon_threads = False  # so closing it waits for every request that it was given
+
+    server = Server(("127.0.0.1", 0), Gateway)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

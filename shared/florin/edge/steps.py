@@ -8,6 +8,7 @@ from florin.adapters.clock import SystemClock
 from florin.adapters.risk import PassingRisk
 from florin.domain.deadlines import LOOKUPS_AFTER
 from florin.domain.payment import Call, Outcome, Step
+from florin.domain.provider import Unknown
 from florin.edge import log, wiring
 from florin.edge.cache import CachedAccounts
 from florin.edge.providers import provider
@@ -36,6 +37,7 @@ def _saga() -> Saga:
         provider=provider,
         new_owner=lambda: uuid.uuid4().hex,
         unanswered=_unanswered,
+        inconclusive=_inconclusive,
     )
 
 
@@ -47,6 +49,15 @@ def _unanswered(payment_id: str, call: Call) -> None:
         wiring.wakeups().wake(payment_id, 0, delay)
     except Exception as error:  # noqa: BLE001  # what happened is recorded; that is what counts
         log.failure("no wakeup", error, payment_id=payment_id)
+
+
+def _inconclusive(call: Call, answer: Unknown) -> None:
+    log.error(
+        "look_up",
+        reference=call.reference,
+        idempotency_key=call.idempotency_key,
+        reason=answer.reason,
+    )
 
 
 def _handler(name: str, work: Callable[[str, str], Outcome]) -> Handler:
