@@ -237,7 +237,7 @@ def given_up(world: World) -> tuple[World, Call, PaymentInitiated]:
     world.accept("tok_timeout_then_nothing")
     assert world.go_on() is Outcome.DONE
     assert isinstance(world.state, Failed)
-    return world, world.state.doubts[-1], world.state.terms
+    return world, world.state.doubts[-1].call, world.state.terms
 
 
 def test_a_charge_that_shows_after_the_end_is_let_go_and_its_void_looked_up(

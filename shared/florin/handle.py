@@ -148,11 +148,18 @@ class Desk:
         return self._create("hold", drafts, once)
 
     def open_account(
-        self, command: OpenAccount, once: Once, expires_in: timedelta | None = None
+        self,
+        command: OpenAccount,
+        once: Once,
+        expires_in: timedelta | None = None,
+        ready: ReadyAt = lambda now: None,
     ) -> Accepted | Refused:
         """Open an account with an empty wallet."""
 
         def drafts(now: datetime) -> tuple[Draft, ...] | Refusal:
+            refusal = ready(now)
+            if refusal is not None:
+                return refusal
             expires_at = command.expires_at if expires_in is None else now + expires_in
             events = accounts.decide(replace(command, expires_at=expires_at), accounts.INITIAL)
             if isinstance(events, Refusal):

@@ -238,24 +238,28 @@ class Saga:
         state = loaded.state
         if Step.REFUND not in steps or not isinstance(state, Failed | Canceled):
             return loaded
-        for call in state.doubts:
-            answer = self.provider(state.terms.provider).look_up(call, *_asked_with(state, call))
+        for doubt in state.doubts:
+            held = None if doubt.call.operation is Operation.AUTHORIZATION else state.was_authorized
+            answer = self.provider(state.terms.provider).look_up(doubt.call, doubt.amount, held)
             if isinstance(answer, Unknown):
-                self.inconclusive(call, answer)
+                self.inconclusive(doubt.call, answer)
             if isinstance(answer, Approved):
-                command = RecordLateSuccess(call=call, provider_reference=answer.provider_reference)
+                command = RecordLateSuccess(
+                    doubt=doubt, provider_reference=answer.provider_reference
+                )
                 loaded = self._record(loaded, command, execution)[0]
         return loaded
 
     def _look_up(self, state: Payment, call: Call) -> ProviderAnswer:
         assert not isinstance(state, Unseen), "what nobody asked for has no call"
         provider = self.provider(state.terms.provider)
+        asked_at = self.clock.now()  # not later: it may show up while the answer is on its way
         answer = provider.look_up(call, *_asked_with(state, call))
         if isinstance(answer, Unknown):
             self.inconclusive(call, answer)
         if answer is not None:
             return answer
-        if self.clock.now() < call.deadline + provider.not_found_final_after:
+        if asked_at < call.deadline + provider.not_found_final_after:
             return Unknown(reason="not_found_yet")
         return NotAttempted(reason="not_found", certain=False)
 
@@ -298,16 +302,14 @@ class Saga:
 def _asked_with(state: Payment, call: Call) -> tuple[Money, PaymentAuthorized | None]:
     """The amount that a call is about, and the authorization that it draws on."""
     match call.operation, state:
-        case Operation.AUTHORIZATION, Pending() | Failed() | Canceled():
-            return state.terms.amount, None
+        case Operation.AUTHORIZATION, Pending(terms=terms):
+            return terms.amount, None
         case (
             Operation.CAPTURE,
             Held(authorization=held, capture=capture)
             | Captured(authorization=held, capture=capture),
         ) if capture is not None:
             return capture.amount, held
-        case Operation.CAPTURE, Failed(was_authorized=held) | Canceled(was_authorized=held):
-            return state.terms.amount, held  # another amount, of a part, is not booked but told
         case Operation.VOID, Undoing(authorization=held) if held is not None:
             return held.amount, held
         case Operation.VOID, Failed(returns=returns) | Canceled(returns=returns):

@@ -296,7 +296,10 @@ def test_a_balance_belongs_to_an_account_that_is_none(world: World) -> None:
     other = body | {"parent": main, "currency": "JPY"}
     assert world.post("/accounts", other, "b-2").refusal == (422, "currency_differs", "currency")
     for number in range(19):
-        assert world.post("/accounts", body | {"parent": main}, f"n-{number}").status == 201
+        last = world.post("/accounts", body | {"parent": main}, f"n-{number}")
+        assert last.status == 201
+    again = world.post("/accounts", body | {"parent": main}, "n-18")
+    assert (again.status, again.text) == (201, last.text), "there is no room, but it has its room"
     refused = world.post("/accounts", body | {"parent": main}, "b-3")
     assert refused.refusal == (422, "balances_too_many", "parent")
 

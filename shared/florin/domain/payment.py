@@ -105,6 +105,14 @@ class Call:
         return f"{self.reference}:{self.attempt}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """A call for this amount that was taken for not done without the provider saying so."""
+
+    call: Call
+    amount: Money
+
+
 # Commands: what somebody asks for.
 
 
@@ -211,7 +219,7 @@ class Resolve:
 class RecordLateSuccess:
     """A call that was taken for not done turns out to have been done."""
 
-    call: Call
+    doubt: Doubt
     provider_reference: str
 
 
@@ -512,7 +520,7 @@ class Pending:
     risk: RiskDecision | None = None
     attempts: int = 0
     call: Call | None = None
-    doubts: tuple[Call, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -522,7 +530,7 @@ class Held:
     terms: PaymentInitiated
     authorization: PaymentAuthorized
     capture: Capture | None = None
-    doubts: tuple[Call, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -585,7 +593,7 @@ class Undoing:
     was_authorized: PaymentAuthorized | None = None
     attempts: int = 0
     call: Call | None = None
-    doubts: tuple[Call, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -596,7 +604,7 @@ class Failed:
     reason: Reason
     code: str
     was_authorized: PaymentAuthorized | None = None
-    doubts: tuple[Call, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
     returns: Mapping[str, Return] = field(default_factory=dict)
 
 
@@ -607,7 +615,7 @@ class Canceled:
     terms: PaymentInitiated
     reason: str | None
     was_authorized: PaymentAuthorized | None = None
-    doubts: tuple[Call, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
     returns: Mapping[str, Return] = field(default_factory=dict)
 
 
@@ -1084,14 +1092,15 @@ def _last_call(item: Owed) -> Call:
 
 
 def _found_late(asked: RecordLateSuccess, payment: Payment) -> tuple[PaymentEvent, ...] | Refusal:
-    if not isinstance(payment, Failed | Canceled) or asked.call not in payment.doubts:
+    if not isinstance(payment, Failed | Canceled) or asked.doubt not in payment.doubts:
         return NOTHING
+    call = asked.doubt.call
     return (
         PaymentFoundLate(
-            operation=asked.call.operation,
-            operation_id=asked.call.operation_id,
-            attempt=asked.call.attempt,
-            amount=payment.terms.amount,
+            operation=call.operation,
+            operation_id=call.operation_id,
+            attempt=call.attempt,
+            amount=asked.doubt.amount,
             provider_reference=asked.provider_reference,
         ),
     )
@@ -1235,7 +1244,9 @@ def _found(payment: Failed | Canceled, event: PaymentFoundLate | PaymentReturned
     return replace(
         payment,
         # All attempts at an operation have one reference, by which one thing was found.
-        doubts=tuple(call for call in payment.doubts if call.operation_id != event.operation_id),
+        doubts=tuple(
+            doubt for doubt in payment.doubts if doubt.call.operation_id != event.operation_id
+        ),
         returns={**payment.returns, event.return_id: Return(found=event)},
     )
 
@@ -1257,9 +1268,14 @@ def _resolved(payment: Payment, event: PaymentOperationResolved) -> Payment:
 
 def _doubting(payment: Payment, call: Call) -> Payment:
     """The payment with a call that may have been done after all, where that can matter."""
-    if isinstance(payment, Pending | Held) and call not in payment.doubts:
-        return replace(payment, doubts=(*payment.doubts, call))
-    return payment
+    match payment:
+        case Pending(terms=terms, doubts=doubts):
+            doubt = Doubt(call=call, amount=terms.amount)
+        case Held(capture=Capture(amount=amount), doubts=doubts):
+            doubt = Doubt(call=call, amount=amount)
+        case _:
+            return payment
+    return payment if doubt in doubts else replace(payment, doubts=(*doubts, doubt))
 
 
 ProviderCallEvent = (
