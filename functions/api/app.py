@@ -1,10 +1,22 @@
 """What the routes of the API work with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from florin.dead_letters import Redriver
 from florin.handle import Desk
-from florin.ports import Accounts, Books, Clock, Config, EventStore, Ids, Sagas, Tenant
+from florin.ports import (
+    Accounts,
+    Books,
+    Clock,
+    Config,
+    DeadLetters,
+    EventStore,
+    Hop,
+    Ids,
+    Sagas,
+    Tenant,
+)
 from florin.projection import Projector
 
 
@@ -13,6 +25,7 @@ class App:
     """The engine's ports, the pepper of the stack, and the API's document as JSON text.
 
     `pause` waits before a request is decided anew that met another one, for the n-th time.
+    Who has one of the `operator_roles` sees also the dead letters that belong to no tenant.
     """
 
     store: EventStore
@@ -24,6 +37,9 @@ class App:
     ids: Ids
     pepper: Callable[[], bytes]
     document: Callable[[], str]
+    letters: DeadLetters
+    hops: Callable[[], Mapping[str, Hop]]
+    operator_roles: frozenset[str] = frozenset()
     pause: Callable[[int], None] = lambda tried: None
 
     @property
@@ -36,6 +52,10 @@ class App:
             project=lambda payment_id: projector.project([payment_id]),
             pause=self.pause,
         )
+
+    @property
+    def redriver(self) -> Redriver:
+        return Redriver(letters=self.letters, hops=self.hops(), clock=self.clock)
 
     def tenant(self, tenant_id: str) -> Tenant:
         """The tenant whose key opened the door, so there must be one."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from api import accounts, payments
+from api import accounts, dead_letters, payments
 from api.app import App
 from florin.domain.refusals import Refusal
 from florin.edge import log
@@ -46,6 +46,10 @@ ROUTES: Final[Mapping[str, Route]] = {
     "GET /accounts/{account_id}": Route(accounts.show),
     "GET /wallets/{account_id}": Route(accounts.wallet),
     "GET /ledger": Route(accounts.statement, query=accounts.STATEMENT_QUERY),
+    "GET /dead-letters": Route(dead_letters.collect, query=dead_letters.LIST_QUERY),
+    "GET /dead-letters/{dead_letter_id}": Route(dead_letters.show),
+    "POST /dead-letters/{dead_letter_id}/redrive": Route(dead_letters.redrive),
+    "POST /dead-letters/redrive": Route(dead_letters.redrive_all),
     "GET /openapi.json": Route(document, public=True),
 }
 

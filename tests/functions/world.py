@@ -14,10 +14,11 @@ from api.app import App
 from api.routes import handle
 from florin.adapters.clock import ManualClock, UlidIds
 from florin.adapters.memory import Memory, MemoryConfig, MemorySagas
+from florin.adapters.memory_dead_letters import MemoryDeadLetters
 from florin.adapters.risk import PassingRisk
 from florin.domain.payment import Step
 from florin.domain.provider import ProviderAnswer
-from florin.ports import Appended, AppendResult, Batch, FeeSchedule, Tenant
+from florin.ports import Appended, AppendResult, Batch, FeeSchedule, Hop, Tenant
 from florin.projection import Projector
 from florin.saga import Saga
 from infra.paths import ROOT
@@ -97,6 +98,8 @@ class World:
     sagas: Any = field(default_factory=MemorySagas)
     clock: ManualClock = field(default_factory=lambda: ManualClock(NOON))
     provider: ScriptedProvider = field(default_factory=ScriptedProvider)
+    letters: MemoryDeadLetters = field(default_factory=MemoryDeadLetters)
+    hops: dict[str, Hop] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.app = App(
@@ -111,6 +114,9 @@ class World:
             ids=UlidIds(),
             pepper=lambda: PEPPER,
             document=lambda: '{"openapi": "3.0.3"}',
+            letters=self.letters,
+            hops=lambda: self.hops,
+            operator_roles=frozenset({"operator"}),
         )
 
     def use(self, **ports: Any) -> None:

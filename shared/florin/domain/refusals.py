@@ -59,10 +59,15 @@ class Refusal(StrEnum):
     # Rules.
     CURRENCY_UNKNOWN = "currency_unknown", "The currency is not an ISO 4217 code with minor units."
     CURRENCY_DIFFERS = "currency_differs", "The account has another currency."
+    NOT_REDRIVABLE = (
+        "not_redrivable",
+        "The dead letter is evidence; there is no work in it that could be done again.",
+    )
 
     # What is named.
     ACCOUNT_NOT_FOUND = "account_not_found", "There is no such account."
     PAYMENT_NOT_FOUND = "payment_not_found", "There is no such payment."
+    DEAD_LETTER_NOT_FOUND = "dead_letter_not_found", "There is no such dead letter."
 
     # What the state does not allow.
     ACCOUNT_EXISTS = "account_exists", "An account with this id exists."
@@ -96,5 +101,10 @@ class Refusal(StrEnum):
     NO_CALL_OWED = "no_call_owed", "The payment owes no call to a provider."
 
     # The engine.
+    HOP_UNAVAILABLE = (
+        "hop_unavailable",
+        "The dead letter's hop did not take it; the letter is as it was.",
+        True,
+    )
     CONTENTION = "contention", "Too many requests changed the same thing at once.", True
     INTERNAL = "internal", "Something went wrong on our side; the request may be repeated.", True

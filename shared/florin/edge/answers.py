@@ -46,7 +46,15 @@ from florin.domain.payment import (
 from florin.domain.provider import Operation
 from florin.domain.status import SagaStatus, Status, saga_status_of, status_of
 from florin.edge.requests import AccountRequest, PaymentRequest
-from florin.ports import Profile, Receipt, StatementLine, Wallet
+from florin.ports import (
+    DeadLetter,
+    LetterState,
+    Profile,
+    Receipt,
+    RedriveRecord,
+    StatementLine,
+    Wallet,
+)
 from florin.saga import fold_history
 
 COMPLETES_WITHIN: Final = timedelta(seconds=30)
@@ -637,4 +645,91 @@ def wallet_balances(wallet: Wallet) -> WalletBalances:
         available=wallet.available_minor,
         held=wallet.held_minor,
         balance=wallet.balance_minor,
+    )
+
+
+# Dead letters.
+
+
+class DeadLetterSummary(_Answer, frozen=True, kw_only=True):
+    """Work that a hop gave up. `seen` is how often, `redrives` how often it was sent again."""
+
+    dead_letter_id: str
+    hop: str
+    state: LetterState
+    cause: str
+    payment_id: str | None
+    stream: str | None
+    version: int | None
+    first_seen_at: Timestamp
+    last_seen_at: Timestamp
+    seen: int
+    redrives: int
+
+
+class DeadLetterList(_Answer, frozen=True, kw_only=True):
+    data: tuple[DeadLetterSummary, ...]
+    has_more: bool
+
+
+class DeadLetterDetails(DeadLetterSummary, frozen=True, kw_only=True):
+    """A dead letter with the work itself, as the text that it was."""
+
+    payload: str
+
+
+def _summary(letter: DeadLetter) -> dict[str, Any]:
+    stream = letter.stream
+    return {
+        "dead_letter_id": letter.letter_id,
+        "hop": letter.hop,
+        "state": letter.state,
+        "cause": letter.cause,
+        "payment_id": stream if stream and stream.startswith("pay_") else None,
+        "stream": stream,
+        "version": letter.version,
+        "first_seen_at": timestamp(letter.first_seen),
+        "last_seen_at": timestamp(letter.last_seen),
+        "seen": letter.seen,
+        "redrives": letter.redrives,
+    }
+
+
+def dead_letter_list(letters: Sequence[DeadLetter], *, has_more: bool) -> DeadLetterList:
+    """A page of dead letters, newest first."""
+    return DeadLetterList(
+        data=tuple(DeadLetterSummary(**_summary(letter)) for letter in letters),
+        has_more=has_more,
+    )
+
+
+def dead_letter_details(letter: DeadLetter) -> DeadLetterDetails:
+    return DeadLetterDetails(**_summary(letter), payload=letter.payload)
+
+
+class RedrivenLetter(_Answer, frozen=True, kw_only=True):
+    """A letter as its redrive left it: still open if its hop could not take it, or gave it back."""
+
+    dead_letter_id: str
+    state: LetterState
+
+
+class Redrive(_Answer, frozen=True, kw_only=True):
+    """What a request to redrive did. `has_more` says that it left letters for the next one."""
+
+    redrive_id: str
+    data: tuple[RedrivenLetter, ...]
+    has_more: bool
+    created_at: Timestamp
+
+
+def redrive_done(record: RedriveRecord) -> Redrive:
+    return Redrive(
+        redrive_id=record.redrive_id,
+        data=tuple(
+            RedrivenLetter(dead_letter_id=letter_id, state=state)
+            for letter_id, state in record.letters
+        ),
+        has_more=record.has_more,
+        created_at=timestamp(record.created_at),
     )

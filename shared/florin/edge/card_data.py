@@ -5,7 +5,7 @@ from typing import Final
 
 from florin.domain.cards import holds_card_number, names_card_data
 from florin.edge.http import Request
-from florin.edge.ids import is_account_id, is_payment_id
+from florin.edge.ids import is_account_id, is_dead_letter_id, is_payment_id
 
 NOT_THE_CLIENTS: Final = ("authorization", "x-amzn-", "x-forwarded-")
 """Headers that a secret of ours or the gateway's own numbers stand in."""
@@ -18,12 +18,12 @@ def outside_the_body(request: Request) -> tuple[str, ...]:
 
 def _outside(request: Request) -> Iterator[str]:
     for name, value in request.path.items():
-        if holds_card_number(value) and not (is_payment_id(value) or is_account_id(value)):
+        if holds_card_number(value) and not _is_ours(value):
             yield name
     for name, value in request.query.items():
         if holds_card_number(name):
             yield "query"
-        elif names_card_data(name) or holds_card_number(value):
+        elif names_card_data(name) or (holds_card_number(value) and not _is_ours(value)):
             yield name
     for name, values in request.headers.items():
         if name.startswith(NOT_THE_CLIENTS):
@@ -32,6 +32,11 @@ def _outside(request: Request) -> Iterator[str]:
             yield "headers"
         elif any(holds_card_number(value) for value in values):
             yield name
+
+
+def _is_ours(value: str) -> bool:
+    """Whether it is an id of ours, whose digits mean nothing."""
+    return is_payment_id(value) or is_account_id(value) or is_dead_letter_id(value)
 
 
 def in_the_body(fields: Mapping[str, object]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from typing import Final
 _ULID: Final = "[0-9A-HJKMNP-TV-Z]{26}"
 _PAYMENT: Final = re.compile(f"pay_{_ULID}")
 _ACCOUNT: Final = re.compile(f"acct_{_ULID}")
+_DEAD_LETTER: Final = re.compile(f"dl_{_ULID}")
 
 
 def is_payment_id(text: str) -> bool:
@@ -14,3 +15,7 @@ def is_payment_id(text: str) -> bool:
 
 def is_account_id(text: str) -> bool:
     return _ACCOUNT.fullmatch(text) is not None
+
+
+def is_dead_letter_id(text: str) -> bool:
+    return _DEAD_LETTER.fullmatch(text) is not None
