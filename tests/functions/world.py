@@ -149,6 +149,24 @@ class World:
         """Get a resource with one path parameter."""
         return self.send(got(resource, named, tenant_id))
 
+    def post_to(self, resource: str, named: str, key: str, tenant_id: str = TENANT) -> Reply:
+        """Post nothing to a resource with one path parameter."""
+        event = posted(resource, "", key, tenant_id)
+        parameter = resource.partition("{")[2].partition("}")[0]
+        event |= {
+            "path": resource.replace(f"{{{parameter}}}", named),
+            "pathParameters": {parameter: named},
+        }
+        return self.send(event)
+
+    def listed(self, tenant_id: str = TENANT, role: str = "admin", **query: str) -> Reply:
+        """List dead letters."""
+        event = got("/dead-letters", "", tenant_id)
+        event["requestContext"]["authorizer"]["role"] = role
+        event["queryStringParameters"] = query
+        event["multiValueQueryStringParameters"] = {name: [value] for name, value in query.items()}
+        return self.send(event)
+
     # What has happened.
 
     def account(self, currency: str = "EUR", tenant_id: str = TENANT) -> str:
