@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from analytics.handler import seen_key
+from florin.edge.answers import PUBLIC_TYPES
+
+TOLD: Final = frozenset(name for name in PUBLIC_TYPES if name.startswith("payment."))
+"""The events that analytics is told of: its rule on the bus picks them by this prefix."""
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

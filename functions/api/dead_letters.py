@@ -97,9 +97,14 @@ def redrive_all(app: App, request: Request) -> Answer | Refused:
     asked = read(request, RedriveAllRequest)
     if isinstance(asked, Refused):
         return asked
-    if asked == RedriveAllRequest():
+    if asked.hop is UNSET and asked.cause is UNSET and asked.payment_id is UNSET:
         # Everything at once is rarely what somebody means.
         return Refused(refusal=Refusal.PARAMETER_MISSING, params=("hop", "cause", "payment_id"))
+    after = None
+    if asked.starting_after is not UNSET:
+        after = _visible(app, request, asked.starting_after)
+        if after is None:
+            return Refused(refusal=Refusal.PARAMETER_INVALID, params=("starting_after",))
     wanted = LetterFilter(
         hop=None if asked.hop is UNSET else asked.hop,
         state=LetterState.OPEN,
@@ -108,7 +113,7 @@ def redrive_all(app: App, request: Request) -> Answer | Refused:
     )
 
     def work() -> Results:
-        return app.redriver.redrive_all(_owners(app, request), wanted)
+        return app.redriver.redrive_all(_owners(app, request), wanted, after)
 
     return _once(app, once(request, key, asked, app.pepper()), work)
 

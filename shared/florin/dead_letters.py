@@ -87,14 +87,21 @@ class Redriver:
         raise ContentionError(f"{letter.letter_id} changed under us {CHANGES_MAX} times")
 
     def redrive_all(
-        self, owners: Sequence[str | None], wanted: LetterFilter
+        self,
+        owners: Sequence[str | None],
+        wanted: LetterFilter,
+        after: DeadLetter | None = None,
     ) -> tuple[tuple[tuple[str, LetterState], ...], bool]:
         """Redrive what matches, oldest first, and say what became of each, and if there is more.
 
-        A hop that does not take one letter is not asked for the others.
+        `after` is the last letter of the request before: what stays open would else be tried
+        again and again, and what is behind it never. A hop that does not take one letter is not
+        asked for the others.
         """
         began = self.clock.now()
-        found = self.letters.letters(owners, wanted, limit=REDRIVES_MAX + 1, oldest_first=True)
+        found = self.letters.letters(
+            owners, wanted, limit=REDRIVES_MAX + 1, after=after, oldest_first=True
+        )
         results: list[tuple[str, LetterState]] = []
         unavailable: set[str] = set()
         for summary in found[:REDRIVES_MAX]:

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
+from analytics.witness import TOLD
 from florin.adapters import http
+from florin.edge.answers import PUBLIC_TYPES
 from florin.edge.queues import RECEIVES_MAX
 from florin.saga import ANSWER_TIME, CALL_BUDGET, CALLS_MAX
 from infra.paths import ROOT
@@ -142,6 +144,13 @@ def test_the_readers_of_the_stream_keep_what_they_fail_on() -> None:
         assert reader["BisectBatchOnFunctionError"] is True
         assert reader["MaximumRetryAttempts"] > 0
         assert reader["DestinationConfig"]["OnFailure"]["Type"] == "S3"
+
+
+def test_the_witness_expects_what_its_rule_picks() -> None:
+    pattern = RESOURCES["AnalyticsRule"]["Properties"]["EventPattern"]
+    ((prefix,),) = (kind.values() for kind in pattern["detail-type"])
+    assert {name for name in PUBLIC_TYPES if name.startswith(prefix)} == TOLD
+    assert TOLD < PUBLIC_TYPES
 
 
 # Hops: what happens behind somebody's back, and what happens when it fails.

@@ -4,13 +4,22 @@ import json
 import time
 import uuid
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from florin.adapters.clock import SystemClock, UlidIds
+from analytics.witness import TOLD, CountedEvents
+from florin.adapters.clock import ManualClock, SystemClock, UlidIds
+from florin.adapters.dynamodb import Dynamo, Tables
+from florin.adapters.dynamodb_dead_letters import DynamoDeadLetters
+from florin.adapters.hops import ReaderHop, StoredEvents
+from florin.catch_up import BUS_LATE_AFTER, CatchUp
+from florin.dead_letters import Redriver
+from florin.domain.history import event_id_of
 from infra.client import Client, Json
 from infra.local import Stack
+from infra.local.lifecycle import STACK_NAME
 from infra.simulator_books import simulator_books
 from tests.e2e.test_money import accepted
 
@@ -189,3 +198,69 @@ def test_dlq_an_execution_that_was_parked_goes_on_where_it_stood(
     assert (books.authorized, books.captured, books.voided) == (1, 1, 0)
     (execution,) = payment["saga"]["executions"]
     assert execution.endswith("-r1")
+
+
+def resource(stack: Stack, logical_id: str) -> str:
+    """What AWS calls a resource of the template."""
+    found = stack.client("cloudformation").describe_stack_resource(
+        StackName=STACK_NAME, LogicalResourceId=logical_id
+    )
+    return str(found["StackResourceDetail"]["PhysicalResourceId"])
+
+
+def catch_up(stack: Stack) -> CatchUp:
+    """The catch-up as it will run in a quarter of an hour."""
+    dynamodb = stack.client("dynamodb")
+    events = StoredEvents(dynamodb, stack.tables["events"])
+    tables = {name: stack.tables[name] for name in ("events", "idempotency", "accounts", "views")}
+    letters = DynamoDeadLetters(dynamodb, stack.tables["dead_letters"])
+    clock = ManualClock(SystemClock().now() + BUS_LATE_AFTER + timedelta(minutes=1))
+    hops = {
+        hop: ReaderHop(events, stack.client("lambda"), resource(stack, f"{hop.title()}Function"))
+        for hop in ("projector", "publisher")
+    }
+    return CatchUp(
+        events=events,
+        books=Dynamo(dynamodb, Tables(**tables)),
+        witness=CountedEvents(dynamodb, stack.tables["analytics"]),
+        told=TOLD,
+        letters=letters,
+        redriver=Redriver(letters=letters, hops=hops, clock=clock),
+        clock=clock,
+    )
+
+
+def counted(stack: Stack, payment_id: str) -> int:
+    """How many of the three public events of a payment analytics has heard of."""
+    witness = CountedEvents(stack.client("dynamodb"), stack.tables["analytics"])
+    return len(witness.heard_of([event_id_of(payment_id, version) for version in (1, 4, 6)]))
+
+
+def test_dlq_what_the_bus_lost_is_found_and_told_again(stack: Stack, client: Client) -> None:
+    events, rule = stack.client("events"), resource(stack, "AnalyticsRule")
+    rule = rule.rpartition("|")[2].rpartition("/")[2]
+    bus = {"Rule": rule, "EventBusName": stack.bus}
+    targets = events.list_targets_by_rule(**bus)["Targets"]
+    events.remove_targets(**bus, Ids=[target["Id"] for target in targets])
+    try:
+        seller = client.seller()
+        payment_id = pay(client, seller)
+        assert client.ended(payment_id)["status"] == "succeeded"
+        assert client.wallet_with(seller, NET)["balance"] == NET, "the books need no bus"
+        # Told in order, so what came before the payment's last event is through as well.
+        published = eventually(lambda: client.get(f"/payments/{payment_id}/events").body["data"])
+        assert len(published) == 6
+        time.sleep(2)
+    finally:
+        events.put_targets(**bus, Targets=targets)
+    assert counted(stack, payment_id) == 0
+
+    for _ in range(2):
+        catch_up(stack).run()
+    eventually(lambda: counted(stack, payment_id) == 3)
+    found = letters(client, payment_id=payment_id)
+    assert {(one["hop"], one["state"], one["cause"]) for one in found} == {
+        ("publisher", "redriven", "catch-up: nobody has heard of it")
+    }
+    assert client.wallet_with(seller, NET)["balance"] == NET
+    assert catch_up(stack).run().made_good == 0

@@ -198,6 +198,11 @@ def test_dlq_a_redrive_must_name_something(world: World) -> None:
     assert reply.refusal == (400, "parameter_missing", "hop,cause,payment_id")
 
 
+def test_dlq_a_redrive_goes_on_after_a_letter_that_is_there(world: World) -> None:
+    reply = world.post("/dead-letters/redrive", {"hop": "analytics", "starting_after": "dl_1"})
+    assert reply.refusal == (400, "parameter_invalid", "starting_after")
+
+
 def test_dlq_one_key_is_one_redrive(world: World, store: Poisonable, engine: Engine) -> None:
     bad = paid(world)
     store.poison.add(bad)

@@ -95,6 +95,7 @@ class RedriveAllRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_f
     hop: Reference | UnsetType = UNSET
     cause: Reference | UnsetType = UNSET
     payment_id: Reference | UnsetType = UNSET
+    starting_after: Reference | UnsetType = UNSET
 
 
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
