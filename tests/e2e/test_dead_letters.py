@@ -237,22 +237,28 @@ def counted(stack: Stack, payment_id: str) -> int:
 
 
 def test_dlq_what_the_bus_lost_is_found_and_told_again(stack: Stack, client: Client) -> None:
-    events, rule = stack.client("events"), resource(stack, "AnalyticsRule")
-    rule = rule.rpartition("|")[2].rpartition("/")[2]
-    bus = {"Rule": rule, "EventBusName": stack.bus}
-    targets = events.list_targets_by_rule(**bus)["Targets"]
-    events.remove_targets(**bus, Ids=[target["Id"] for target in targets])
+    events, sqs = stack.client("events"), stack.client("sqs")
+    name = resource(stack, "AnalyticsRule").rpartition("|")[2].rpartition("/")[2]
+    rule = {"Rule": name, "EventBusName": stack.bus}
+    (target,) = events.list_targets_by_rule(**rule)["Targets"]
+    elsewhere = sqs.create_queue(QueueName=f"elsewhere-{uuid.uuid4().hex}")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=elsewhere, AttributeNames=["QueueArn"])
+    lost = {"Id": target["Id"], "Arn": arn["Attributes"]["QueueArn"]}
+    events.put_targets(**rule, Targets=[lost])
+
+    def told_of(payment_id: str, version: int) -> bool:
+        answer = sqs.receive_message(QueueUrl=elsewhere, MaxNumberOfMessages=10)
+        told = [json.loads(message["Body"])["detail"] for message in answer.get("Messages", ())]
+        return (payment_id, version) in {(one["stream"], one["version"]) for one in told}
+
     try:
         seller = client.seller()
         payment_id = pay(client, seller)
         assert client.ended(payment_id)["status"] == "succeeded"
         assert client.wallet_with(seller, NET)["balance"] == NET, "the books need no bus"
-        # Told in order, so what came before the payment's last event is through as well.
-        published = eventually(lambda: client.get(f"/payments/{payment_id}/events").body["data"])
-        assert len(published) == 6
-        time.sleep(2)
+        eventually(lambda: told_of(payment_id, 6))
     finally:
-        events.put_targets(**bus, Targets=targets)
+        events.put_targets(**rule, Targets=[target])
     assert counted(stack, payment_id) == 0
 
     for _ in range(2):
