@@ -106,15 +106,17 @@ class Arrivals:
         version = payload.get("version") or _key(keys, "version", "N")
         text = json.dumps(payload)
         work = event_work(stream, version) if stream else _hash(text)
+        tenant_id = self.owner(stream) if stream else None
         if cause == TAMPER:
-            work = f"{TAMPER}:{work}:{_hash(text)}"
+            # The event itself is in it, private fields and all: that is for operators.
+            work, tenant_id = f"{TAMPER}:{work}:{_hash(text)}", None
         return Arrival(
             letter_id=letter_id(hop, work),
             message_id=message_id,
             hop=hop,
             cause=cause[:CAUSE_LENGTH_MAX],
             payload=text,
-            tenant_id=self.owner(stream) if stream else None,
+            tenant_id=tenant_id,
             stream=stream,
             version=int(version) if version is not None else None,
         )

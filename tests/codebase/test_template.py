@@ -201,7 +201,9 @@ def hops() -> Iterator[tuple[str, str]]:
             yield function, named(queue["RedrivePolicy"]["deadLetterTargetArn"])
     for rule, properties in of_type("AWS::Events::Rule"):
         for target in properties["Targets"]:
-            yield f"{rule} to {target['Id']}", named(target["DeadLetterConfig"]["Arn"])
+            dead = named(target["DeadLetterConfig"]["Arn"])
+            assert dead != named(target["Arn"]), "what cannot be reached keeps nothing"
+            yield f"{rule} to {target['Id']}", dead
     for machine, properties in of_type("AWS::Serverless::StateMachine"):
         yield machine, named(properties["DefinitionSubstitutions"]["ParkedQueueUrl"])
 
@@ -257,7 +259,7 @@ def test_dlq_every_hop_can_be_redriven_and_rings() -> None:
 
 
 WIRING = (ROOT / "shared/florin/edge/wiring.py").read_text(encoding="utf-8")
-SHARED = {"SagaParked", "FailedBatchesParked"}
+SHARED = {"SagaParked", "FailedBatchesParked", "FailedExecutionsParked"}
 """Queues whose messages say themselves which hop they come from."""
 
 

@@ -13,11 +13,20 @@ from florin.adapters.codec import CorruptEventError
 from florin.adapters.memory import Memory
 from florin.dead_letters import REDRIVE_TIME
 from florin.domain.chart import PLATFORM_FEES
+from florin.domain.history import Draft, Head
 from florin.domain.payment import Step
-from florin.ports import AccountKey, DeadLetter, HopUnavailableError, LetterFilter, LetterState
+from florin.ports import (
+    AccountKey,
+    Appended,
+    Batch,
+    DeadLetter,
+    HopUnavailableError,
+    LetterFilter,
+    LetterState,
+)
 from tests.functions.world import OTHER_TENANT, Counting, World
 from tests.support.engine import Engine, stream_record
-from tests.support.examples import TENANT
+from tests.support.examples import NOON, TENANT
 
 FORWARD = (Step.ASSESS_RISK, Step.AUTHORIZE, Step.CAPTURE)
 PUBLIC_EVENTS_OF_A_PAYMENT = 3
@@ -260,10 +269,29 @@ def test_dlq_evidence_is_not_redriven(world: World, store: Poisonable, engine: E
     engine.collect()
     (letter,) = listed(engine)
     assert (letter.cause, letter.stream) == ("tamper", payment_id)
+    assert world.listed().body["data"] == [], "the event is in it, private fields and all"
+    world.use(operator_roles=frozenset({"admin"}))
+    assert world.listed().body["data"][0]["dead_letter_id"] == letter.letter_id
     path = "/dead-letters/{dead_letter_id}/redrive"
     assert world.post_to(path, letter.letter_id, "r-1").refusal == (422, "not_redrivable", None)
     assert states(redrive_all(world, "r-2", cause="tamper").body) == {"open"}
     assert engine.bus.published == []
+
+
+def test_dlq_a_cause_quotes_no_payment_method(world: World, engine: Engine) -> None:
+    """What cannot be folded is told with the state that it cannot follow."""
+    payment_id = world.payment()
+    first = world.store.read(payment_id).events[0]
+    drafts = (Draft(event=first.event),)
+    batch = Batch(
+        stream=payment_id, tenant_id=TENANT, after=Head(version=1), drafts=drafts, at=NOON
+    )
+    assert isinstance(world.store.append(batch), Appended)
+    engine.flow()
+    causes = {letter.cause for letter in listed(engine, stream=payment_id)}
+    assert len(causes) == 1
+    assert "cannot follow" in str(causes)
+    assert "tok_visa_secret" not in str(causes)
 
 
 # Reading them.

@@ -99,7 +99,7 @@ class Initiate:
 
     tenant_id: str
     amount: Money
-    payment_method: str
+    payment_method: str = field(repr=False)
     recipient: str
     provider: str
     fee_terms: FeeTerms
@@ -183,7 +183,7 @@ Command = (
 class PaymentInitiated:
     tenant_id: str
     amount: Money
-    payment_method: str
+    payment_method: str = field(repr=False)
     recipient: str
     provider: str
     fee_terms: FeeTerms
