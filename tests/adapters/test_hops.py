@@ -198,3 +198,16 @@ def test_a_walk_comes_by_every_event_once(client: Any, tables: Any, events: Stor
     assert (event.event_id, event.type) == (recorded.event_id, recorded.type)
     assert (event.version, event.tenant_id) == (1, TENANT)
     assert event.recorded_at == recorded.recorded_at
+
+
+def test_a_walk_goes_on_where_a_page_ended(client: Any, tables: Any, payment_id: str) -> None:
+    class Paging:
+        """A table of two pages, the second of which has what the first has."""
+
+        def scan(self, **request: Any) -> Any:
+            first = request.pop("ExclusiveStartKey", None) is None
+            answer = client.scan(**request)
+            return answer | ({"LastEvaluatedKey": {"stream": {"S": "a"}}} if first else {})
+
+    paging: Any = Paging()
+    assert len(list(StoredEvents(paging, tables.events).walk())) == 2

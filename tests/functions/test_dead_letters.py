@@ -118,7 +118,7 @@ def test_dlq_poison_record(world: World, store: Poisonable, engine: Engine) -> N
     assert redrive_all(world, "r-3", hop="projector").body["data"] == []
     for letter in listed(engine):
         assert redriven(world, letter, f"again-{letter.letter_id}") == "redriven"
-        assert letter.redrives == 2, "what is redriven is left alone"
+    assert {letter.redrives for letter in listed(engine)} == {2}, "what is redriven is left alone"
     engine.flow()
     as_if_nothing_had_happened(store, engine, payments=2)
 
