@@ -19,7 +19,7 @@ from florin.handle import Accepted, Desk
 from florin.ports import Advance
 from florin.projection import Projector
 from florin.saga import Saga
-from florin.sweep import RESUMES_MAX, Lookups, Sweeper, Taken
+from florin.sweep import RESUMES_MAX, STUCK, Lookups, Sweeper, Taken
 from tests.support.examples import (
     NOON,
     TENANT,
@@ -144,7 +144,7 @@ def test_what_does_not_go_on_is_tried_less_often_and_told_to_an_operator() -> No
     assert tried[:6] == [1, 2, 4, 8, 16, 32]
     assert [label for _, _, label in world.sagas.resumed] == [f"r{n}" for n in range(10)]
     ((hop, cause, payload),) = world.parking.parked
-    assert (hop, cause) == ("sweeper", "stuck")
+    assert (hop, cause) == ("payment", STUCK)
     assert payload["payment_id"] == payment_id
     assert payload["owed"] == ["AssessRisk"]
 

@@ -18,8 +18,9 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from florin.adapters import aws
-from florin.edge import log, wiring
+from florin.edge import wiring
 from florin.edge.pause import pause
+from florin.edge.queues import QueueHandler
 
 TRIES_MAX: Final = 8
 SEEN_FOR_S: Final = 35 * 24 * 3600
@@ -31,15 +32,18 @@ def _client() -> Any:
     return aws.client("dynamodb")
 
 
+def seen_key(event_id: str) -> dict[str, Any]:
+    """Where the mark of an event stands."""
+    return {"id": {"S": f"event#{event_id}"}, "item": {"S": "seen"}}
+
+
 def count(message: Mapping[str, Any], table: str) -> bool:
     """Count one message of the bus; false if it was counted before."""
     detail = message["detail"]
     recorded_at = datetime.fromisoformat(detail["recorded_at"])
     data = detail["data"]
     amount_minor, currency = data.get("amount", 0), data.get("currency", "none")
-    seen = {
-        "id": {"S": f"event#{detail['event_id']}"},
-        "item": {"S": "seen"},
+    seen = seen_key(detail["event_id"]) | {
         "expires_at": {"N": str(int(recorded_at.timestamp()) + SEEN_FOR_S)},
     }
     numbers = {
@@ -82,14 +86,8 @@ def count(message: Mapping[str, Any], table: str) -> bool:
     raise AssertionError("the last try returns or raises")
 
 
-def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """A batch of the queue; what fails is left there, and ends in the dead-letter queue."""
-    failed, counted = [], 0
-    for record in event["Records"]:
-        try:
-            counted += count(json.loads(record["body"]), wiring.setting("ANALYTICS_TABLE"))
-        except Exception as error:  # noqa: BLE001  # whatever it is, it is kept with its cause
-            log.error("not counted", message_id=record["messageId"], cause=repr(error))
-            failed.append({"itemIdentifier": record["messageId"]})
-    log.line("analytics", messages=len(event["Records"]), counted=counted, failed=len(failed))
-    return {"batchItemFailures": failed}
+def work(body: str) -> None:
+    count(json.loads(body), wiring.setting("ANALYTICS_TABLE"))
+
+
+handler = QueueHandler(hop="analytics", work=work, parking=wiring.parking, retries=wiring.retries)

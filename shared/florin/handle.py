@@ -388,6 +388,26 @@ class Desk:
             first = found
         return self._replay(first, stream, once)
 
+    def used(self, once: Once) -> Accepted | Refused | None:
+        """What the key was used for; None if it is new."""
+        first = self.store.receipt(once.tenant_id, once.key)
+        return None if first is None else self._replay(first, None, once)
+
+    def settle(self, object_id: str, once: Once) -> Accepted | Refused:
+        """Bind the key to what was made under it, unless another request was there before."""
+        receipt = Receipt(
+            tenant_id=once.tenant_id,
+            key=once.key,
+            route=once.route,
+            object_id=object_id,
+            recorded_at=self.clock.now(),
+            fingerprint=once.fingerprint,
+        )
+        first = self.store.bind(receipt)
+        if first == receipt:
+            return Accepted(receipt=receipt, event=None, replayed=False)
+        return self._replay(first, None, once)
+
     def _replay(self, first: Receipt, stream: str | None, once: Once) -> Accepted | Refused:
         """The first answer again, or the fields in which this request is another one.
 

@@ -4,15 +4,17 @@ Each port has a real in-memory implementation in `florin.adapters.memory`, and o
 contract tests that every implementation passes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Protocol
 
 from florin.domain.account import AccountKind
 from florin.domain.chart import wallet
 from florin.domain.fees import FeeSchedule
-from florin.domain.history import Draft, Head, History, Recorded
+from florin.domain.history import Draft, Head, History, Recorded, event_id_of
 from florin.domain.ledger import Account, Leg, Side
 from florin.domain.money import Money
 from florin.domain.payment import Call, PaymentAuthorized, PaymentInitiated, RiskDecision
@@ -557,4 +559,181 @@ class Bus(Protocol):
 class Parking(Protocol):
     def park(self, hop: str, cause: str, payload: Mapping[str, object]) -> None:
         """Put what could not be worked on where an operator finds it. Raises when it cannot."""
+        ...
+
+
+class Retries(Protocol):
+    def later(self, receipt: str, delay_s: int) -> None:
+        """Have the queue hand out a message again after this time."""
+        ...
+
+
+# Dead letters.
+
+
+class LetterState(StrEnum):
+    """Whether somebody has to look. Values go on the wire: add, never rename."""
+
+    OPEN = "open"
+    REDRIVEN = "redriven"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """What a hop could not work on, as it was found in the hop's queue.
+
+    `letter_id` is the same for the same piece of work, so what fails again is no second letter.
+    `message_id` is that of the queue's message: what the queue hands out twice arrived once.
+    `stream` and `version` name the fact or the payment that it is about, where that is known.
+    `tenant_id` is None where nobody can tell whose it is.
+    """
+
+    letter_id: str
+    message_id: str
+    hop: str
+    cause: str
+    payload: str
+    tenant_id: str | None = None
+    stream: str | None = None
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """A piece of work that a hop gave up, with its last cause.
+
+    `seen` is how often it arrived, `redrives` how often it was sent to its hop again. `revision`
+    grows with every change, so that who acts on what he read learns that it has changed.
+    """
+
+    letter_id: str
+    hop: str
+    cause: str
+    payload: str
+    tenant_id: str | None
+    stream: str | None
+    version: int | None
+    first_seen: datetime
+    last_seen: datetime
+    seen: int
+    state: LetterState
+    redrives: int
+    revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LetterFilter:
+    """Which dead letters are meant: those with all of these. `cause` is how a cause begins."""
+
+    hop: str | None = None
+    state: LetterState | None = None
+    stream: str | None = None
+    cause: str | None = None
+
+    def matches(self, letter: DeadLetter) -> bool:
+        return (
+            self.hop in (None, letter.hop)
+            and self.state in (None, letter.state)
+            and self.stream in (None, letter.stream)
+            and letter.cause.startswith(self.cause or "")
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedriveRecord:
+    """What one request to redrive did: each letter with the state that it was left in."""
+
+    redrive_id: str
+    tenant_id: str
+    created_at: datetime
+    letters: tuple[tuple[str, LetterState], ...]
+    has_more: bool
+
+
+class DeadLetters(Protocol):
+    """Every dead letter there ever was."""
+
+    def arrive(self, arrival: Arrival, at: datetime) -> bool:
+        """Keep what arrived as an open letter; false when this very message was kept before."""
+        ...
+
+    def letter(self, letter_id: str) -> DeadLetter | None: ...
+
+    def letters(
+        self,
+        owners: Sequence[str | None],
+        wanted: LetterFilter,
+        *,
+        limit: int,
+        after: DeadLetter | None = None,
+        oldest_first: bool = False,
+    ) -> Sequence[DeadLetter]:
+        """The letters of these tenants, by the time they were first seen, without their payloads.
+
+        At most `limit`; `after` is the last one of the page before. The owner None stands for
+        letters of which nobody can tell whose they are.
+        """
+        ...
+
+    def count_redrive(self, letter: DeadLetter) -> DeadLetter | None:
+        """Count one more redrive of a letter; None when it has changed since it was read."""
+        ...
+
+    def close(self, letter: DeadLetter) -> bool:
+        """Call a letter redriven; false when it has changed since, because it came back."""
+        ...
+
+    def keep(self, record: RedriveRecord) -> None: ...
+
+    def record(self, redrive_id: str) -> RedriveRecord | None: ...
+
+
+class Hop(Protocol):
+    """One way from which letters come, and to which they can go again."""
+
+    def take(self, letter: DeadLetter) -> None:
+        """Do the letter's work again, or have it done.
+
+        Raises:
+            NotRedrivableError: there is nothing that could be done again.
+            HopUnavailableError: it was not taken; the letter is as dead as before.
+        """
+        ...
+
+
+class NotRedrivableError(Exception):
+    """A letter that is evidence, and no work to repeat."""
+
+
+class HopUnavailableError(Exception):
+    """A hop did not take what it was sent."""
+
+
+# Walking over everything.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passed:
+    """An event that a walk comes by: all but what happened."""
+
+    stream: str
+    version: int
+    tenant_id: str
+    type: str
+    recorded_at: datetime
+
+    @property
+    def event_id(self) -> str:
+        return event_id_of(self.stream, self.version)
+
+
+class EventWalk(Protocol):
+    def walk(self, segment: int = 0, segments: int = 1) -> Iterator[Passed]:
+        """Every event of one of so many segments, mostly stream by stream."""
+        ...
+
+
+class Witness(Protocol):
+    def heard_of(self, event_ids: Sequence[str]) -> AbstractSet[str]:
+        """Which of these events somebody has heard of who listens to the bus."""
         ...

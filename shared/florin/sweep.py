@@ -26,7 +26,7 @@ RESUMES_MAX: Final = 8
 """So often a payment is taken up again before an operator hears of it: after about two hours, or
 after two days of asking a provider."""
 
-HOP: Final = "sweeper"
+STUCK: Final = "stuck: it was taken up again and again, and nothing followed"
 
 
 class Taken(StrEnum):
@@ -100,7 +100,8 @@ class Sweeper:
             self.books.postpone(view, None)
             return Taken.SETTLED
         if view.resumes == RESUMES_MAX:
-            self.parking.park(HOP, "stuck", stuck(history, payment))
+            hop = "follow_up" if is_authorized(payment) else "payment"
+            self.parking.park(hop, STUCK, stuck(history, payment))
         # Started before it is noted: who dies in between starts the same name again.
         self.sagas.resume(
             view.stream, view.version, f"r{view.resumes}", authorized=is_authorized(payment)

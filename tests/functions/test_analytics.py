@@ -37,7 +37,16 @@ def message(event_id: str, kind: str = "payment.captured", **data: object) -> Js
         "recorded_at": "2026-11-21T23:59:59.999+00:00",
         "data": data,
     }
-    return {"messageId": f"message-{event_id}", "body": json.dumps({"detail": detail})}
+    return record(f"message-{event_id}", json.dumps({"detail": detail}))
+
+
+def record(message_id: str, body: str) -> Json:
+    return {
+        "messageId": message_id,
+        "receiptHandle": f"receipt-{message_id}",
+        "attributes": {"ApproximateReceiveCount": "1"},
+        "body": body,
+    }
 
 
 def numbers(table: str, item: str) -> tuple[int, int]:
@@ -60,7 +69,7 @@ def test_events_without_an_amount_are_counted_too(table: str) -> None:
 
 
 def test_what_cannot_be_counted_stays_in_the_queue_alone(table: str) -> None:
-    broken = {"messageId": "broken", "body": "no json"}
+    broken = record("broken", "no json")
     good = message("evt_1", amount=1, currency="JPY")
     answer = module.handler({"Records": [broken, good]}, None)
     assert answer == {"batchItemFailures": [{"itemIdentifier": "broken"}]}

@@ -41,11 +41,11 @@ def _session() -> botocore.session.Session:
     return botocore.session.get_session()
 
 
-def client(service: str, tries_max: int = TRIES_MAX) -> Any:
+def client(service: str, tries_max: int = TRIES_MAX, read_timeout_s: float = READ_TIMEOUT_S) -> Any:
     """A client for a service, by its botocore name."""
     config = Config(
         connect_timeout=1,
-        read_timeout=READ_TIMEOUT_S,
+        read_timeout=read_timeout_s,
         retries={"mode": "standard", "total_max_attempts": tries_max},
         # Our requests are built by one module each and tested; the check costs a tenth of a call.
         parameter_validation=False,
@@ -160,3 +160,16 @@ class SqsParking:
     def park(self, hop: str, cause: str, payload: Mapping[str, object]) -> None:
         body = json.dumps({"hop": hop, "cause": cause, "payload": payload}, default=str)
         self._sqs.send_message(QueueUrl=self._queue_url, MessageBody=body)
+
+
+class SqsRetries:
+    """Paces what comes again: the queue itself knows one pause for all."""
+
+    def __init__(self, sqs: "SQSClient", queue_url: str) -> None:
+        self._sqs = sqs
+        self._queue_url = queue_url
+
+    def later(self, receipt: str, delay_s: int) -> None:
+        self._sqs.change_message_visibility(
+            QueueUrl=self._queue_url, ReceiptHandle=receipt, VisibilityTimeout=delay_s
+        )

@@ -5,10 +5,11 @@ tests, benchmarks and whoever wants to run the engine without a cloud.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from threading import Lock
+from zlib import crc32
 
 from florin.adapters.codec import Codec, Row
 from florin.domain.history import History
@@ -26,6 +27,7 @@ from florin.ports import (
     Message,
     NotEmpty,
     Page,
+    Passed,
     PaymentQuery,
     Profile,
     ProviderRoute,
@@ -320,3 +322,33 @@ class MemoryParking:
 
     def park(self, hop: str, cause: str, payload: Mapping[str, object]) -> None:
         self.parked.append((hop, cause, payload))
+
+
+class MemoryRetries:
+    """Remembers what was to come again, and when."""
+
+    def __init__(self) -> None:
+        self.delays_s: list[tuple[str, int]] = []
+
+    def later(self, receipt: str, delay_s: int) -> None:
+        self.delays_s.append((receipt, delay_s))
+
+
+class MemoryWalk:
+    """A walk over the events of a store, whose streams fall into segments by their names."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    def walk(self, segment: int = 0, segments: int = 1) -> Iterator[Passed]:
+        for stream in self._memory.streams():
+            if crc32(stream.encode()) % segments != segment:
+                continue
+            for row in self._memory.rows(stream):
+                yield Passed(
+                    stream=row.stream,
+                    version=row.version,
+                    tenant_id=row.tenant_id,
+                    type=row.type,
+                    recorded_at=datetime.fromisoformat(row.recorded_at),
+                )

@@ -125,7 +125,7 @@ class Initiate:
 
     tenant_id: str
     amount: Money
-    payment_method: str
+    payment_method: str = field(repr=False)
     recipient: str
     provider: str
     fee_terms: FeeTerms
@@ -244,7 +244,7 @@ Command = (
 class PaymentInitiated:
     tenant_id: str
     amount: Money
-    payment_method: str
+    payment_method: str = field(repr=False)
     recipient: str
     provider: str
     fee_terms: FeeTerms

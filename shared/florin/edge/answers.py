@@ -75,7 +75,17 @@ from florin.domain.status import (
 )
 from florin.edge.requests import AccountRequest, HoldRequest, PaymentRequest
 from florin.folding import hold_of
-from florin.ports import Page, Profile, Receipt, StatementLine, View, Wallet
+from florin.ports import (
+    DeadLetter,
+    LetterState,
+    Page,
+    Profile,
+    Receipt,
+    RedriveRecord,
+    StatementLine,
+    View,
+    Wallet,
+)
 from florin.saga import fold_history
 
 COMPLETES_WITHIN: Final = timedelta(seconds=30)
@@ -1043,4 +1053,91 @@ def _happenings(history: History) -> tuple[Happening, ...]:
     return tuple(
         Happening(type=recorded.type, timestamp=timestamp(recorded.recorded_at))
         for recorded in history.events
+    )
+
+
+# Dead letters.
+
+
+class DeadLetterSummary(_Answer, frozen=True, kw_only=True):
+    """Work that a hop gave up. `seen` is how often, `redrives` how often it was sent again."""
+
+    dead_letter_id: str
+    hop: str
+    state: LetterState
+    cause: str
+    payment_id: str | None
+    stream: str | None
+    version: int | None
+    first_seen_at: Timestamp
+    last_seen_at: Timestamp
+    seen: int
+    redrives: int
+
+
+class DeadLetterList(_Answer, frozen=True, kw_only=True):
+    data: tuple[DeadLetterSummary, ...]
+    has_more: bool
+
+
+class DeadLetterDetails(DeadLetterSummary, frozen=True, kw_only=True):
+    """A dead letter with the work itself, as the text that it was."""
+
+    payload: str
+
+
+def _summary(letter: DeadLetter) -> dict[str, Any]:
+    stream = letter.stream
+    return {
+        "dead_letter_id": letter.letter_id,
+        "hop": letter.hop,
+        "state": letter.state,
+        "cause": letter.cause,
+        "payment_id": stream if stream and stream.startswith("pay_") else None,
+        "stream": stream,
+        "version": letter.version,
+        "first_seen_at": timestamp(letter.first_seen),
+        "last_seen_at": timestamp(letter.last_seen),
+        "seen": letter.seen,
+        "redrives": letter.redrives,
+    }
+
+
+def dead_letter_list(letters: Sequence[DeadLetter], *, has_more: bool) -> DeadLetterList:
+    """A page of dead letters, newest first."""
+    return DeadLetterList(
+        data=tuple(DeadLetterSummary(**_summary(letter)) for letter in letters),
+        has_more=has_more,
+    )
+
+
+def dead_letter_details(letter: DeadLetter) -> DeadLetterDetails:
+    return DeadLetterDetails(**_summary(letter), payload=letter.payload)
+
+
+class RedrivenLetter(_Answer, frozen=True, kw_only=True):
+    """A letter as its redrive left it: still open if its hop could not take it, or gave it back."""
+
+    dead_letter_id: str
+    state: LetterState
+
+
+class Redrive(_Answer, frozen=True, kw_only=True):
+    """What a request to redrive did. `has_more` says that it left letters for the next one."""
+
+    redrive_id: str
+    data: tuple[RedrivenLetter, ...]
+    has_more: bool
+    created_at: Timestamp
+
+
+def redrive_done(record: RedriveRecord) -> Redrive:
+    return Redrive(
+        redrive_id=record.redrive_id,
+        data=tuple(
+            RedrivenLetter(dead_letter_id=letter_id, state=state)
+            for letter_id, state in record.letters
+        ),
+        has_more=record.has_more,
+        created_at=timestamp(record.created_at),
     )

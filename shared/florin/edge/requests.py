@@ -158,6 +158,19 @@ class HoldVoidRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_fie
     reason: Remark | UnsetType = UNSET
 
 
+class RedriveRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /dead-letters/{dead_letter_id}/redrive: there is nothing to say."""
+
+
+class RedriveAllRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /dead-letters/redrive. What is named must all be so; `cause` is how a cause begins."""
+
+    hop: Reference | UnsetType = UNSET
+    cause: Reference | UnsetType = UNSET
+    payment_id: Reference | UnsetType = UNSET
+    starting_after: Reference | UnsetType = UNSET
+
+
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
 
 
