@@ -224,7 +224,7 @@ PLANTED: dict[str, tuple[Callable[[House], object], set[Fault]]] = {
     ),
     "a number": (
         lambda house: house.store.change_line(house.seller, 2, number=9),
-        {Fault.LINE_NUMBER, Fault.BALANCE_AFTER, Fault.POSITION_NUMBER},
+        {Fault.LINE_NUMBER, Fault.BALANCE_AFTER},
     ),
     "a balance after": (
         lambda house: house.store.change_line(house.seller, 2, balance_after_minor=1),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from florin.handle import Desk
 from florin.ports import Accounts, Books, Clock, Config, EventStore, Ids, Sagas, Tenant
 from florin.projection import Projector
+from florin.verification import Runs, VerificationDesk, Wakeups
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +21,8 @@ class App:
     accounts: Accounts
     config: Config
     sagas: Sagas
+    runs: Runs
+    wakeups: Wakeups
     clock: Clock
     ids: Ids
     pepper: Callable[[], bytes]
@@ -35,6 +38,16 @@ class App:
             ids=self.ids,
             project=lambda payment_id: projector.project([payment_id]),
             pause=self.pause,
+        )
+
+    @property
+    def verification(self) -> VerificationDesk:
+        return VerificationDesk(
+            store=self.store,
+            runs=self.runs,
+            wakeups=self.wakeups,
+            clock=self.clock,
+            ids=self.ids,
         )
 
     def tenant(self, tenant_id: str) -> Tenant:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from api import accounts, payments
+from api import accounts, ledger, payments
 from api.app import App
 from florin.domain.refusals import Refusal
 from florin.edge import log
@@ -45,7 +45,9 @@ ROUTES: Final[Mapping[str, Route]] = {
     "POST /accounts": Route(accounts.create),
     "GET /accounts/{account_id}": Route(accounts.show),
     "GET /wallets/{account_id}": Route(accounts.wallet),
-    "GET /ledger": Route(accounts.statement, query=accounts.STATEMENT_QUERY),
+    "GET /ledger": Route(ledger.statement, query=ledger.STATEMENT_QUERY),
+    "GET /ledger/verification": Route(ledger.verification),
+    "POST /ledger/verification": Route(ledger.verify),
     "GET /openapi.json": Route(document, public=True),
 }
 

@@ -11,6 +11,7 @@ from samtranslator.yaml_helper import yaml_parse
 from florin.adapters import http
 from florin.saga import ANSWER_TIME, CALL_BUDGET, CALLS_MAX
 from infra.paths import ROOT
+from verifier.handler import ALL_TENANTS, WORK_S
 
 TEMPLATE = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
 RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
@@ -120,13 +121,40 @@ def test_no_function_may_change_an_event() -> None:
             actions = [actions] if isinstance(actions, str) else actions
             assert not any("*" in action for action in actions), name
             if statement["Resource"] == {"Fn::GetAtt": ["EventsTable", "Arn"]}:
-                assert set(actions) <= {"dynamodb:PutItem", "dynamodb:Query"}, name
+                allowed = {"dynamodb:PutItem", "dynamodb:Query"}
+                if name == "VerifierFunction":
+                    allowed = {"dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:Scan"}
+                assert set(actions) <= allowed, name
 
 
 def statements(properties: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for policy in properties["Policies"]:
         for statement in policy.get("Statement", ()):
             yield statement["Fn::If"][1] if "Fn::If" in statement else statement
+
+
+def test_the_verifier_writes_nothing_but_its_runs() -> None:
+    writes = ("Put", "Update", "Delete", "BatchWrite", "PartiQL")
+    written = {
+        json.dumps(statement["Resource"])
+        for statement in statements(FUNCTIONS["VerifierFunction"])
+        for action in (
+            [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
+        )
+        if action.partition(":")[2].startswith(writes)
+    }
+    assert written == {json.dumps({"Fn::GetAtt": ["VerificationsTable", "Arn"]})}
+
+
+def test_the_verifier_may_call_itself_and_its_messages_outlast_it() -> None:
+    verifier = FUNCTIONS["VerifierFunction"]
+    assert verifier["RecursiveLoop"] == "Allow", "AWS ends what calls itself 16 times"
+    assert timeout_s("VerifierFunction") > 2 * WORK_S
+    queue = RESOURCES["VerifierQueue"]["Properties"]
+    assert queue["VisibilityTimeout"] >= 6 * timeout_s("VerifierFunction")
+    assert json.loads(RESOURCES["VerifierSchedule"]["Properties"]["Targets"][0]["Input"]) == (
+        ALL_TENANTS
+    )
 
 
 def test_the_readers_of_the_stream_keep_what_they_fail_on() -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from api.app import App
 from api.routes import handle
 from florin.adapters.clock import ManualClock, UlidIds
-from florin.adapters.memory import Memory, MemoryConfig, MemorySagas
+from florin.adapters.memory import Memory, MemoryConfig, MemorySagas, MemoryWakeups
 from florin.adapters.risk import PassingRisk
 from florin.domain.payment import Step
 from florin.domain.provider import ProviderAnswer
@@ -97,6 +97,7 @@ class World:
     sagas: Any = field(default_factory=MemorySagas)
     clock: ManualClock = field(default_factory=lambda: ManualClock(NOON))
     provider: ScriptedProvider = field(default_factory=ScriptedProvider)
+    wakeups: MemoryWakeups = field(default_factory=MemoryWakeups)
 
     def __post_init__(self) -> None:
         self.app = App(
@@ -107,6 +108,8 @@ class World:
                 tenants={TENANT: tenant(), OTHER_TENANT: tenant(OTHER_TENANT)},
             ),
             sagas=self.sagas,
+            runs=self.store,
+            wakeups=self.wakeups,
             clock=self.clock,
             ids=UlidIds(),
             pepper=lambda: PEPPER,

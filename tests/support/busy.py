@@ -50,6 +50,16 @@ class BusyClient:
     def query(self, **request: Any) -> Any:
         return self._done("Query", READ, lambda: self._client.query(**request))
 
+    def transact_get_items(self, TransactItems: list[Any]) -> Any:  # noqa: N803  # the SDK's name
+        with self._lock:
+            turn = self._turns["TransactGetItems"] % 2
+            self._turns["TransactGetItems"] += 1
+        if turn == 0:
+            reasons = [{"Code": "None"} for _ in TransactItems]
+            reasons[-1] = {"Code": "TransactionConflict"}
+            raise refused("TransactGetItems", "TransactionCanceledException", reasons)
+        return self._client.transact_get_items(TransactItems=TransactItems)
+
     def put_item(self, **request: Any) -> Any:
         return self._done("PutItem", SINGLE, lambda: self._client.put_item(**request))
 
@@ -65,3 +75,21 @@ class BusyClient:
         if turn == 1:
             raise refused("TransactWriteItems", "TransactionInProgressException")
         return self._client.transact_write_items(TransactItems=TransactItems)
+
+    def scan(self, **request: Any) -> Any:
+        return self._done("Scan", READ, lambda: self._client.scan(**request))
+
+    def batch_get_item(self, RequestItems: dict[str, Any]) -> Any:  # noqa: N803  # the SDK's name
+        """Of several keys the last one is left to be asked for again."""
+        ((table, wanted),) = RequestItems.items()
+        now, later = (
+            wanted["Keys"][:-1] or wanted["Keys"],
+            wanted["Keys"][len(wanted["Keys"]) - 1 :],
+        )
+        asked = {table: wanted | {"Keys": now}}
+        answer = self._done(
+            "BatchGetItem", READ, lambda: self._client.batch_get_item(RequestItems=asked)
+        )
+        if len(wanted["Keys"]) > 1:
+            answer["UnprocessedKeys"] = {table: wanted | {"Keys": later}}
+        return answer

@@ -1,5 +1,6 @@
 """Tenants, API keys and provider routes in the config table, an item each, by `id`."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from florin.ports import ApiKey, FeeSchedule, ProviderRoute, Tenant
@@ -40,6 +41,22 @@ class DynamoConfig:
     def provider_route(self, name: str) -> ProviderRoute | None:
         item = self._item(f"provider#{name}")
         return None if item is None else ProviderRoute(name=name, url=item["url"]["S"])
+
+    def tenant_ids(self) -> Iterator[str]:
+        """All tenants, in no order."""
+        request: dict[str, Any] = {
+            "TableName": self._table,
+            "FilterExpression": "begins_with(id, :tenant)",
+            "ExpressionAttributeValues": {":tenant": {"S": "tenant#"}},
+            "ProjectionExpression": "tenant_id",
+        }
+        while True:
+            page = self._client.scan(**request)
+            for item in page["Items"]:
+                yield item["tenant_id"]["S"]
+            if "LastEvaluatedKey" not in page:
+                return
+            request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def _item(self, item_id: str) -> Any:
         answer = self._client.get_item(TableName=self._table, Key={"id": {"S": item_id}})

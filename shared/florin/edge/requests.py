@@ -85,6 +85,10 @@ class AccountRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_fiel
     kind: AccountKind
 
 
+class VerificationRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /ledger/verification. There is nothing to say."""
+
+
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
 
 

@@ -11,7 +11,9 @@ from florin.adapters import aws
 from florin.adapters.dynamodb_config import DynamoConfig
 
 if TYPE_CHECKING:
-    from florin.adapters.dynamodb import Dynamo
+    from florin.adapters.dynamodb import Dynamo, Tables
+    from florin.adapters.dynamodb_verification import DynamoVerification
+    from florin.adapters.wakeups import SqsWakeups
 
 
 def setting(name: str) -> str:
@@ -28,15 +30,36 @@ def _client(service: str) -> Any:
 def dynamo() -> "Dynamo":
     """Event store, accounts and books."""
     # Not at the top: the authorizer has no events, and starts sooner without their codec.
-    from florin.adapters.dynamodb import Dynamo, Tables  # noqa: PLC0415
+    from florin.adapters.dynamodb import Dynamo  # noqa: PLC0415
 
-    tables = Tables(
+    return Dynamo(_client("dynamodb"), _tables())
+
+
+@cache
+def verification() -> "DynamoVerification":
+    """What verification reads, and its runs."""
+    from florin.adapters.dynamodb_verification import DynamoVerification  # noqa: PLC0415
+
+    return DynamoVerification(_client("dynamodb"), _tables(), setting("VERIFICATIONS_TABLE"))
+
+
+@cache
+def wakeups() -> "SqsWakeups":
+    """How the verifier is called."""
+    from florin.adapters.wakeups import SqsWakeups  # noqa: PLC0415
+
+    return SqsWakeups(_client("sqs"), setting("VERIFIER_QUEUE_URL"))
+
+
+def _tables() -> "Tables":
+    from florin.adapters.dynamodb import Tables  # noqa: PLC0415
+
+    return Tables(
         events=setting("EVENTS_TABLE"),
         idempotency=setting("IDEMPOTENCY_TABLE"),
         accounts=setting("ACCOUNTS_TABLE"),
         views=setting("VIEWS_TABLE"),
     )
-    return Dynamo(_client("dynamodb"), tables)
 
 
 @cache
