@@ -13,9 +13,8 @@ from pathlib import Path
 
 from infra.client import Client, Json
 from infra.local import Stack
-from infra.paths import ROOT
+from infra.paths import STATE
 
-STATE = ROOT / ".florin"
 TIMEOUT_S = 1800.0
 POLL_S = 0.5
 

@@ -73,20 +73,22 @@ class DynamoVerification(Dynamo):
         tables: "Tables",
         runs_table: str,
         pause: "Callable[[float], None]" = time.sleep,
+        page_rows: int = PAGE_ROWS,
     ) -> None:
         super().__init__(client, tables, pause=pause)
         self._runs_table = runs_table
+        self._page_rows = page_rows
 
     # Reading the books.
 
     def stream_page(
         self, tenant_id: str, *, after: str | None, since: datetime | None = None
     ) -> StreamPage:
-        """Up to a megabyte of the table; rows of other tenants are left out where it is stored."""
+        """A page of the table; rows of other tenants are left out where it is stored."""
         request: Item = {
             "TableName": self._tables.events,
             "ConsistentRead": True,
-            "Limit": PAGE_ROWS,
+            "Limit": self._page_rows,
             "FilterExpression": "tenant_id = :tenant",
             "ProjectionExpression": "#stream, version",
             "ExpressionAttributeNames": {"#stream": "stream"},
