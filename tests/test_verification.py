@@ -103,6 +103,10 @@ class Interrupted(Books):
         self.before_reading()
         return super().stream_page(tenant_id, after=after, since=since)
 
+    def view(self, stream: str) -> View | None:
+        self.before_reading()
+        return super().view(stream)
+
     def sealed(self, stream: str) -> Sealed:
         self.before_reading()
         return super().sealed(stream)
@@ -112,6 +116,12 @@ class Interrupted(Books):
     ) -> Mapping[tuple[AccountKey, str], StatementLine]:
         self.before_reading()
         return super().entry_lines(wanted)
+
+    def statement(
+        self, wallet: AccountKey, *, limit: int, before: int | None = None
+    ) -> Sequence[StatementLine]:
+        self.before_reading()
+        return super().statement(wallet, limit=limit, before=before)
 
     def lines(self, wallet: AccountKey, *, above: int, limit: int) -> Sequence[StatementLine]:
         self.before_reading()
