@@ -16,7 +16,7 @@ from florin.adapters.codec import Row
 from florin.adapters.memory import Memory, MemoryWakeups
 from florin.adapters.risk import PassingRisk
 from florin.domain.chart import PLATFORM_FEES, wallet
-from florin.domain.ledger import Leg, Side
+from florin.domain.ledger import Entry, Leg, Side
 from florin.domain.money import Money
 from florin.domain.payment import RequestRefund, Step
 from florin.domain.provider import Declined, Hardness
@@ -96,6 +96,7 @@ class Interrupted(Books):
         super().__init__()
         self.before_reading: Callable[[], object] = lambda: None
         self.before_total: Callable[[], object] = lambda: None
+        self.reading: Callable[[str], Sealed] = super().sealed
 
     def stream_page(
         self, tenant_id: str, *, after: str | None, since: datetime | None = None
@@ -109,7 +110,7 @@ class Interrupted(Books):
 
     def sealed(self, stream: str) -> Sealed:
         self.before_reading()
-        return super().sealed(stream)
+        return self.reading(stream)
 
     def entry_lines(
         self, wanted: Sequence[tuple[AccountKey, str]]
@@ -395,6 +396,33 @@ def test_an_entry_that_was_changed_is_found_wherever_it_counts(house: House) -> 
     assert faults(house.verify()) >= {Fault.CHAIN_BROKEN, Fault.LINE_DIFFERS, Fault.TOTAL_DEBITS}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lopsided(Entry):
+    """What no posting can spell."""
+
+    def legs(self) -> tuple[Leg, ...]:
+        return Entry.legs(self)[:-1]
+
+
+def test_an_entry_that_does_not_balance_is_found(house: House) -> None:
+    def lopsided(stream: str) -> Sealed:
+        sealed = Books.sealed(house.store, stream)
+        events = tuple(
+            recorded
+            if recorded.entry is None
+            else replace(
+                recorded, entry=Lopsided(chart_version=1, postings=recorded.entry.postings)
+            )
+            for recorded in sealed.events
+        )
+        return Sealed(events=events, broken_at=None)
+
+    house.store.reading = lopsided
+    run = house.verify()
+    assert Fault.ENTRY_UNBALANCED in faults(run)
+    assert not run.tally.is_balanced
+
+
 def test_what_is_not_projected_is_in_flight_and_no_finding(house: House) -> None:
     payment_id = house.pay(2_000, project=False)
     run = house.verify()
@@ -500,7 +528,12 @@ def test_payments_that_go_on_are_never_a_finding() -> None:
 
 
 actions = st.lists(
-    st.sampled_from(["nothing", "pay", "pay and project", "refund", "project", "half", "wait"]),
+    st.sampled_from(
+        [
+            *("nothing", "pay", "pay and project", "refund", "refund and project"),
+            *("project", "half", "wait"),
+        ]
+    ),
     min_size=1,
     max_size=12,
 )
@@ -522,6 +555,10 @@ def test_whatever_happens_between_two_reads_is_never_a_finding(
                 house.pay(100 + number)
             case "refund":
                 house.refund(house.payments[number % len(house.payments)], f"refund-{number}", 1)
+            case "refund and project":
+                payment_id = house.payments[number % len(house.payments)]
+                house.refund(payment_id, f"refund-{number}", 1)
+                house.projector.project([payment_id])
             case "project":
                 house.projector.project(house.store.streams())
             case "half":
