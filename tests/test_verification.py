@@ -452,6 +452,16 @@ def test_what_was_in_flight_for_long_is_still_explained(house: House) -> None:
     assert faults(house.verify()) == {Fault.GUARD, Fault.TOTAL_CREDITS}
 
 
+def test_an_entry_on_its_way_does_not_hide_a_wrong_guard(house: House) -> None:
+    assert house.refund(house.payments[1], "refund-2", 100)
+    house.store.move_guard(house.seller, 97)
+    standing = house.store.standing(house.store.wallet_of(house.seller))
+    assert standing is not None
+    assert standing.is_at_rest
+    run = house.verify()
+    assert (faults(run), run.tally.unsettled) == ({Fault.GUARD}, 0)
+
+
 def test_piece_by_piece_finds_the_same(house: House) -> None:
     house.store.move_guard(house.seller, 1)
     whole, pieces = house.verify(), house.verify(lambda: False)

@@ -199,7 +199,9 @@ class Run:
     """One verification of one tenant's books, with all that is needed to go on with it.
 
     Accounts are named as in `platform:fees EUR`. `step` counts how often the run was saved;
-    `booked` sums the entries recorded up to `calm_at` by account.
+    `booked` sums the entries recorded up to `calm_at` by account. Guards of `suspects` have to be
+    explained; those of `doubtful` wallets are judged again if they rest, for an entry on its way
+    may have hidden that they are wrong.
     """
 
     run_id: str
@@ -217,6 +219,7 @@ class Run:
     booked: dict[str, Total] = field(default_factory=dict)
     lagging: list[str] = field(default_factory=list)
     suspects: list[str] = field(default_factory=list)
+    doubtful: list[str] = field(default_factory=list)
     crowded: bool = False
     round: int = 0
     judged: list[str] = field(default_factory=list)
@@ -443,6 +446,8 @@ class Verifier:
         for key, leg in _wallet_legs([recorded]):
             line = lines.get(key)
             shown = None if line is None else line.line.leg
+            if shown is None:
+                self._doubt(run, recorded, key[0])
             tally.find(check_leg(recorded.entry_id, leg, shown, booked=booked))
 
     # Wallets.
@@ -509,10 +514,13 @@ class Verifier:
         for name in run.booked:
             if name not in run.judged:
                 settling.totals[name] = self._total(run, name)
-        for name in run.suspects:
-            standing = self._standing(run, name)
-            if name not in run.judged and standing is not None:
-                settling.standings[name] = standing
+        for name in dict.fromkeys([*run.suspects, *run.doubtful]):
+            if name not in run.judged:
+                standing = self._standing(run, name)
+                if standing is None:
+                    run.judged.append(name)  # that it is missing was found where it was opened
+                else:
+                    settling.standings[name] = standing
         settling.pages.todo += [(stream, 0) for stream in run.lagging]
         return settling
 
@@ -542,6 +550,10 @@ class Verifier:
                 for leg in recorded.entry.legs():
                     if _has_total(leg.account):
                         _add(settling.late, _name(leg), leg, 1 if booked else -1)
+        if run.round == 0:
+            for recorded in young:
+                for key, _ in _wallet_legs([recorded]):
+                    self._doubt(run, recorded, key[0])
         waiting = [recorded for recorded in events if recorded.version > booked_to]
         lines = self.audit.entry_lines([key for key, _ in _wallet_legs(waiting)])
         for recorded in waiting:
@@ -550,6 +562,13 @@ class Verifier:
                     name = _wallet_name(key[0])
                     taken = recorded.entry.guarded.get(leg.account, 0)
                     settling.pending[name] = settling.pending.get(name, 0) + taken
+
+    def _doubt(self, run: Run, recorded: Recorded, key: AccountKey) -> None:
+        """Have the guard judged that this fact took something from, as long as there is room."""
+        name = _wallet_name(key)
+        taken = recorded.entry.guarded.get(key.account, 0) if recorded.entry else 0
+        if taken and name not in run.doubtful and len(run.doubtful) < OPEN_MAX:
+            run.doubtful.append(name)
 
     def _judge(self, run: Run, settling: Settling) -> None:
         moved = False
@@ -575,13 +594,13 @@ class Verifier:
                 moved |= not stood
         for name in settling.late:
             run.booked.setdefault(name, Total())
-        unjudged = {*run.booked, *settling.standings} - {*run.judged}
+        unjudged = {*run.booked, *run.suspects, *run.doubtful} - {*run.judged}
         run.settling = None
         if unjudged and not run.crowded and run.round + 1 < ROUNDS_MAX:
             run.round += 1
             run.wait_s = min(2**run.round, WAIT_MAX_S) if moved else 0
         else:
-            run.tally.unsettled = len(unjudged)
+            run.tally.unsettled = len(unjudged & {*run.booked, *run.suspects})
             run.phase = Phase.FINISHED
 
     def _total(self, run: Run, name: str) -> Total:

@@ -65,6 +65,7 @@ def test_pages_of_a_payment_hold_whole_entries(world: World, refunded: str) -> N
     assert len(pages) == 3
     assert [line for page in pages for line in page] == whole
     assert lines(world, payment_id=refunded, limit="5").body["has_more"] is True
+    assert len(lines(world, payment_id=refunded, limit="3").body["data"]) == 2
 
 
 def test_a_payment_without_entries_has_no_lines(world: World) -> None:
