@@ -36,8 +36,10 @@ SOON = Timeouts(connect_s=0.2, total_s=0.4)
 HTML = b"<html><body>Bad Gateway</body></html>"
 
 
-def provider_at(url: str, secret: str = SECRET, **timeouts: Timeouts) -> SimulatorProvider:
-    return SimulatorProvider(ProviderRoute(name="simulator", url=url), secret, **timeouts)
+def provider_at(
+    url: str, secret: str = SECRET, timeouts: Timeouts | None = None
+) -> SimulatorProvider:
+    return SimulatorProvider(ProviderRoute(name="simulator", url=url), secret, timeouts)
 
 
 @pytest.fixture
