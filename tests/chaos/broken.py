@@ -5,11 +5,14 @@ nothing over the real one.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Final
 
+from api.app import App
+from florin.adapters.codec import Codec
 from florin.adapters.memory import Memory
+from florin.domain.history import History
 from florin.domain.payment import (
     Call,
     Outcome,
@@ -33,13 +36,16 @@ from florin.domain.provider import (
     Unknown,
 )
 from florin.domain.refusals import Refusal
+from florin.handle import Desk
 from florin.ports import (
     AccountKey,
     AlreadyReceived,
     Appended,
     AppendResult,
     Batch,
+    EventStore,
     Line,
+    Receipt,
     Reserved,
 )
 from florin.saga import CALL_BUDGET, Loaded, Saga
@@ -152,8 +158,8 @@ class LeavesTheVoidWaiting(Saga):
 class CreditsTwice(Memory):
     """Puts a line on a statement as often as it is told to."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, codec: Codec) -> None:
+        super().__init__(codec)
         self._copies = count(1)
 
     def post(
@@ -181,17 +187,37 @@ class ForgetsToRelease(Memory):
         return super().append(replace(batch, drafts=drafts))
 
 
-class ForgetsTheKey(Memory):
-    """Binds an idempotency key in a write of its own, which comes after its effect."""
+class KeysComeLater(EventStore):
+    """A store that writes what a request does, and the request's key, one after the other."""
+
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
+
+    def read(self, stream: str) -> History:
+        return self._store.read(stream)
+
+    def receipt(self, tenant_id: str, key: str) -> Receipt | None:
+        return self._store.receipt(tenant_id, key)
+
+    def bind(self, receipt: Receipt) -> Receipt:
+        return self._store.bind(receipt)
 
     def append(self, batch: Batch) -> AppendResult:
         first = batch.receipt and self.receipt(batch.receipt.tenant_id, batch.receipt.key)
         if first is not None:
             return AlreadyReceived(first)
-        answer = super().append(replace(batch, receipt=None))
+        answer = self._store.append(replace(batch, receipt=None))
         if batch.receipt is not None and isinstance(answer, Appended):
             self.bind(batch.receipt)
         return answer
+
+
+class ForgetsTheKey(App):
+    """Binds an idempotency key in a write of its own, which comes after its effect."""
+
+    @property
+    def desk(self) -> Desk:
+        return replace(super().desk, store=KeysComeLater(self.store))
 
 
 class LosesEvents(Memory):
@@ -202,24 +228,27 @@ class LosesEvents(Memory):
         return super().append(replace(batch, after=head))
 
 
-SAGAS: Final[Mapping[str, type[Saga]]] = {
-    "skips the intent": SkipsTheIntent,
-    "ignores the owner": IgnoresTheOwner,
-    "takes over from the owner": TakesOver,
-    "drops the undo": DropsTheUndo,
-    "asks again when nobody answered": AsksAgain,
-    "gives up when nobody answered": GivesUp,
-    "believes not found": BelievesNotFound,
-    "waits for the dead": WaitsForTheDead,
-    "leaves the void waiting": LeavesTheVoidWaiting,
-}
-STORES: Final[Mapping[str, type[Memory]]] = {
-    "credits twice": CreditsTwice,
-    "forgets to release": ForgetsToRelease,
-    "forgets the key": ForgetsTheKey,
-    "loses events": LosesEvents,
-}
-ENGINES: Final[Mapping[str, Engine]] = {
-    **{name: Engine(saga=saga) for name, saga in SAGAS.items()},
-    **{name: Engine(store=store) for name, store in STORES.items()},
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """An engine, the promises of which it breaks at least one, and a flow in which it shows."""
+
+    engine: Engine
+    breaks: str
+    flow: str
+
+
+BROKEN: Final[Mapping[str, Broken]] = {
+    "skips the intent": Broken(Engine(saga=SkipsTheIntent), "provider", "happy"),
+    "ignores the owner": Broken(Engine(saga=IgnoresTheOwner), "provider", "happy"),
+    "takes over from the owner": Broken(Engine(saga=TakesOver), "provider", "happy"),
+    "drops the undo": Broken(Engine(saga=DropsTheUndo), "provider", "capture declined"),
+    "asks again when nobody answered": Broken(Engine(saga=AsksAgain), "provider", "refund"),
+    "gives up when nobody answered": Broken(Engine(saga=GivesUp), "provider", "happy"),
+    "believes not found": Broken(Engine(saga=BelievesNotFound), "provider", "happy"),
+    "waits for the dead": Broken(Engine(saga=WaitsForTheDead), "rest", "happy"),
+    "leaves the void waiting": Broken(Engine(saga=LeavesTheVoidWaiting), "rest", "cancel"),
+    "credits twice": Broken(Engine(store=CreditsTwice), "derived", "happy"),
+    "forgets to release": Broken(Engine(store=ForgetsToRelease), "end", "wallet cancel"),
+    "forgets the key": Broken(Engine(app=ForgetsTheKey), "key", "refund"),
+    "loses events": Broken(Engine(store=LosesEvents), "rest", "happy"),
 }

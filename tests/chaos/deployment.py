@@ -16,7 +16,7 @@ from typing import Final, Protocol
 from api.app import App
 from api.routes import handle
 from florin.adapters import ulid
-from florin.adapters.codec import Row
+from florin.adapters.codec import Codec, Row
 from florin.adapters.memory import Memory, MemoryBus, MemoryConfig
 from florin.adapters.risk import PassingRisk
 from florin.adapters.wallet import WalletProvider
@@ -45,6 +45,8 @@ from tests.support.simulator import in_process, memory_simulator
 
 PAYMENT: Final = ROOT / "state_machines" / "payment.asl.json"
 FOLLOW_UP: Final = ROOT / "state_machines" / "follow_up.asl.json"
+CODEC: Final = Codec()
+"""One for all: to make it costs more than a payment."""
 LATER: Final = timedelta(seconds=20)
 """When a call that was announced is long past its deadline, and "not found" is final."""
 READER_TRIES_MAX: Final = 3
@@ -134,9 +136,9 @@ class Machines:
 class Engine:
     """The parts that can be exchanged, so that the suite can be shown a broken one."""
 
-    store: Callable[[], Store] = Memory
+    store: Callable[[Codec], Store] = Memory
     saga: type[Saga] = Saga
-    projector: type[Projector] = Projector
+    app: type[App] = App
 
 
 @dataclass
@@ -188,7 +190,7 @@ class Deployment:
         engine = engine or Engine()
         self.clock = SharedClock(NOON)
         self.chaos = Chaos(self.clock, plan or {}, quiet=True)
-        self.store = engine.store()
+        self.store = engine.store(CODEC)
         self.bus = MemoryBus()
         self.machines = Machines()
         self.simulator: Simulator = memory_simulator(self.clock)
@@ -217,7 +219,7 @@ class Deployment:
             provider=lambda name: WalletProvider() if name == WALLET_PROVIDER else provider,
             new_owner=lambda: f"owner-{next(owners)}",
         )
-        self.app = App(
+        self.app = engine.app(
             store=store,
             books=books,
             accounts=watch("Accounts", self.store),
@@ -236,8 +238,8 @@ class Deployment:
             "payment": Machine(definition(PAYMENT), tasks, queues, self.clock),
             "follow_up": Machine(definition(FOLLOW_UP), tasks, queues, self.clock),
         }
-        projector = engine.projector(store=store, books=books)
-        publisher = Publisher(watch("Bus", self.bus), pause=lambda _: None)
+        projector = Projector(store=store, books=books)
+        publisher = Publisher(watch("Bus", self.bus), pause=lambda _: None, codec=CODEC)
         self.readers = (
             Reader(lambda rows: projector.project(row.stream for row in rows)),
             Reader(publisher.publish),

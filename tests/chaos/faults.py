@@ -116,6 +116,11 @@ class SharedClock(ManualClock):
     def at(self, moment: datetime, do: Callable[[], object]) -> None:
         self._due.append((moment, do))
 
+    @property
+    def has_more(self) -> bool:
+        """Whether something is still to happen."""
+        return bool(self._due)
+
     def advance(self, by: timedelta) -> None:
         until = self.now() + by
         while due := [one for one in self._due if one[0] <= until]:
@@ -194,12 +199,12 @@ class Chaos:
         point = Point(len(self.met), port, method, kind)
         self.met.append(point)
         planned = self.plan.get(point.index)
-        if planned is None:
+        if isinstance(planned, Meanwhile):
+            self.happened.append((point, planned))
+            return self._meanwhile(planned, do)
+        if planned is None or planned not in point.faults:
             return do()
         self.happened.append((point, planned))
-        if isinstance(planned, Meanwhile):
-            return self._meanwhile(planned, do)
-        assert planned in point.faults, f"{planned} cannot happen at {point}"
         if kind is Kind.CALL or kind is Kind.LOOK_UP:
             return self._provider(planned, do, call)
         return self._broken(planned, do, point)

@@ -264,14 +264,20 @@ def _value(wanted: Any, states: Json, variables: Json) -> Any:
         case list():
             return [_value(each, states, variables) for each in wanted]
         case str() if wanted.startswith("{%") and wanted.endswith("%}"):
-            expression = _expression(wanted[2:-2].strip())
-            frame = expression.create_frame()
-            frame.bind("states", states)
-            for name, value in variables.items():
-                frame.bind(name, value)
-            return expression.evaluate(None, frame)
+            known = json.dumps({**variables, "states": states}, sort_keys=True)
+            return json.loads(_worked_out(wanted[2:-2].strip(), known))
         case _:
             return wanted
+
+
+@cache
+def _worked_out(text: str, known: str) -> str:
+    """The value of an expression, given these variables: as JSON, as a machine passes it on."""
+    expression = _expression(text)
+    frame = expression.create_frame()
+    for name, value in json.loads(known).items():
+        frame.bind(name, value)
+    return json.dumps(expression.evaluate(None, frame))
 
 
 @cache

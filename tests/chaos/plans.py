@@ -32,7 +32,7 @@ class Form:
     on_dynamodb: int
 
 
-SHORT: Final = Form(meanwhile_share=6, pairs=60, on_dynamodb=2)
+SHORT: Final = Form(meanwhile_share=12, pairs=60, on_dynamodb=2)
 LONG: Final = Form(meanwhile_share=1, pairs=2_000, on_dynamodb=40)
 
 

@@ -26,7 +26,7 @@ class Run:
     happened: int
     gone: bool
     broken: tuple[str, ...]
-    ending: Ending
+    ending: Ending | None
 
     @property
     def tells_the_story(self) -> bool:
@@ -79,9 +79,9 @@ def run(
         except ClientGoneError:
             gone = True
         Recovery(deployment).until_at_rest()
-    except NoRestError as error:
+    except (NoRestError, AssertionError) as error:  # an assertion is a history that cannot be
         restless = [f"rest: {error}"]
     points, happened, chaos.quiet = tuple(chaos.met), len(chaos.happened), True
-    came_to = ending(deployment)
+    came_to = None if restless else ending(deployment)
     broken = tuple(restless or broken_promises(deployment))
     return Run(flow, chaos.plan, points, deployment.transitions, happened, gone, broken, came_to)

@@ -51,6 +51,7 @@ def faults(flow: Flow, tried: Iterable[Plan]) -> list[str]:
 def test_a_flow_in_which_nothing_goes_wrong(flow: Flow) -> None:
     clean = clean_run(flow)
     assert clean.faults == ()
+    assert clean.ending is not None
     ends = [status for status, *_ in clean.ending.payments] + [*clean.ending.holds]
     assert tuple(ends[-len(flow.ends) :]) == flow.ends
     assert clean == run(flow), "the same run again is the same run"
