@@ -10,7 +10,7 @@ from random import Random
 from typing import Final
 
 from tests.chaos.faults import Kind, Meanwhile, Other, Plan, Point
-from tests.chaos.flows import Flow
+from tests.chaos.flows import FLOWS, Flow
 from tests.chaos.runs import Run, clean_run, run
 
 SEED: Final = 1252  # when the florin was first struck
@@ -25,15 +25,20 @@ PAIRED: Final = frozenset({"timeout, then success", "timeout, then nothing"})
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How much is done of what cannot be done in full every time."""
+    """How much is done of what cannot be done in full every time.
 
+    Of those who come in between every so-many-th does, `pairs` is for each flow that is broken
+    twice, and `on_dynamodb` for all flows together.
+    """
+
+    name: str
     meanwhile_share: int
     pairs: int
     on_dynamodb: int
 
 
-SHORT: Final = Form(meanwhile_share=12, pairs=60, on_dynamodb=2)
-LONG: Final = Form(meanwhile_share=1, pairs=2_000, on_dynamodb=40)
+SHORT: Final = Form(name="short", meanwhile_share=12, pairs=50, on_dynamodb=8)
+LONG: Final = Form(name="long", meanwhile_share=1, pairs=2_000, on_dynamodb=200)
 
 
 def singles(clean: Run) -> list[Plan]:
@@ -66,15 +71,22 @@ def pairs(flow: Flow, form: Form) -> Iterator[Plan]:
     """Two faults in one run: the second at a point that the run has after the first."""
     random = Random(SEED)  # noqa: S311  # a sample, not a secret
     firsts = singles(clean_run(flow))
-    for _ in range(form.pairs):
+    made = 0
+    while made < form.pairs:
         first = random.choice(firsts)
         (index,) = first
         later = run(flow, first).points[index + 1 :]
         if later:
+            made += 1
             second = random.choice(later)
             yield {**first, second.index: random.choice(second.faults)}
 
 
-def sample(plans: list[Plan], size: int) -> list[Plan]:
-    """So many of the plans, always the same ones."""
-    return Random(SEED).sample(plans, min(size, len(plans)))  # noqa: S311  # likewise
+def on_dynamodb(form: Form) -> list[tuple[Flow, Plan]]:
+    """What is done over the adapter for DynamoDB: a sample of everything, always the same one."""
+    everything = [
+        (flow, plan)
+        for flow in FLOWS
+        for plan in [*singles(clean_run(flow)), *executions(clean_run(flow))]
+    ]
+    return Random(SEED).sample(everything, form.on_dynamodb)  # noqa: S311  # likewise

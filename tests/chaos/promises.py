@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
 from florin.adapters.codec import CorruptEventError, verify
 from florin.domain.account import AccountOpened
@@ -51,6 +52,19 @@ ASKED_FOR = (
     PaymentRefundRequested,
 )
 """The facts that a request causes; a void of a hold has `HoldReleased`, as its expiry has."""
+PROMISES: Final[Mapping[str, str]] = {
+    "rest": "everything comes to rest in a bounded number of rounds",
+    "books": "every entry sums to zero, and the receivable is what was captured and not refunded",
+    "overspent": "no wallet is ever below zero, on any line of its statement",
+    "derived": "wallets, statements, totals and views are what the facts alone come to",
+    "end": "payments and holds have ended or wait for a human, hold nothing more, and stay so",
+    "provider": "its books agree with ours to the cent, and none of its keys is used twice",
+    "key": "each request had one effect at most, and gets its first answer again",
+    "chain": "the hashes of every stream follow from its rows",
+    "bus": "every public fact was published, and nothing else",
+    "parked": "nothing was given up",
+}
+"""What is checked, by the word that a breach begins with."""
 TERMINAL = (Failed, Canceled)
 STATEMENT_MAX = 100
 

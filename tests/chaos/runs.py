@@ -72,6 +72,7 @@ def run(
     deployment = Deployment(engine, plan, ends_before)
     client, chaos = Client(deployment), deployment.chaos
     chaos.undisturbed(lambda: flow.before(client))
+    deployment.answers.clear()  # what was asked for before the story is not part of it
     gone, restless = False, []
     try:
         try:

@@ -8,11 +8,6 @@ from tests.chaos.flows import FLOWS
 from tests.chaos.runs import clean_run, run
 
 
-@pytest.fixture(autouse=True)
-def _silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOG_LEVEL", "ERROR")
-
-
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN.keys())
 def test_a_broken_engine_is_found(broken: Broken) -> None:
     (flow,) = (flow for flow in FLOWS if flow.name == broken.flow)
