@@ -11,10 +11,10 @@ SAM := .venv-sam/bin/sam
 LAYER ?= build/layer/python
 TESTS ?= tests
 
-.PHONY: help demo test chaos check up down reload lock build layer sam clean stack-tools dev-tools sam-tools
+.PHONY: help demo test chaos check up down reload dead-letters lock build layer sam clean stack-tools dev-tools sam-tools
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: stack-tools ## Start a stack, show a payment, its undo and its books, and end the stack
 	@$(PYTHON) -m infra.demo
@@ -41,6 +41,9 @@ down: stack-tools ## End the local stack and every process of it
 
 reload: stack-tools ## Bring changed code into the running stack; its data stay
 	@$(PYTHON) -m infra.local reload
+
+dead-letters: stack-tools ## List what was given up; ID= HOP= PAYMENT= CAUSE= REDRIVE=1
+	@$(PYTHON) -m infra.dead_letters
 
 lock: ## Resolve requirements/*.in into locks; UPGRADE=1 takes newer versions
 	@infra/make-venv .venv-lock requirements/lock.txt

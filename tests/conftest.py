@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from hypothesis import settings
+
 # Set before any test module is imported: some make their clients at import.
 for name in [name for name in os.environ if name.startswith("AWS_")]:
     del os.environ[name]
@@ -15,3 +17,6 @@ os.environ |= {
     "AWS_SECRET_ACCESS_KEY": "test",
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
 }
+
+# For those who have an hour: `pytest --hypothesis-profile=long tests/test_many_actors.py`
+settings.register_profile("long", max_examples=5_000)

@@ -1,21 +1,25 @@
 """Projection: whatever order, batch and repetition facts come in, the books are the same."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from florin.adapters.clock import ManualClock, UlidIds
 from florin.adapters.memory import Memory
 from florin.adapters.risk import PassingRisk
-from florin.domain.chart import PLATFORM_FEES, REFUNDS_IN_TRANSIT, receivable, wallet
+from florin.domain.chart import PLATFORM_FEES, REFUNDS_IN_TRANSIT, held, receivable, wallet
+from florin.domain.hold import CaptureHold, Part, PlaceHold, Share, VoidHold
 from florin.domain.ledger import Account, balances
 from florin.domain.money import Money
 from florin.domain.payment import RequestRefund, Step
 from florin.domain.provider import Declined, Hardness
-from florin.handle import Desk, Once
-from florin.ports import AccountKey, Advance, Wallet
+from florin.handle import Accepted, Desk, Once
+from florin.ports import AccountKey, Advance, Line, Reserved, Wallet
 from florin.projection import Projector
 from florin.saga import Saga
 from tests.support.examples import (
@@ -45,6 +49,7 @@ class Shop:
         self.provider = ScriptedProvider()
         self.saga = Saga(
             store=self.store,
+            accounts=self.store,
             clock=ManualClock(NOON),
             risk=PassingRisk(),
             provider=lambda name: self.provider,
@@ -191,6 +196,7 @@ def test_refunds_never_overdraw_and_the_drained_books_are_those_of_the_events(
     shop, changes = Shop(Memory()), Counter()
     desk = Desk(
         store=shop.store,
+        accounts=shop.store,
         clock=ManualClock(NOON),
         ids=UlidIds(),
         project=lambda payment_id: shop.projector.project([payment_id]),
@@ -230,3 +236,184 @@ def wallet_of(shop: Shop) -> Wallet:
     profile = shop.store.profile(TENANT, shop.seller)
     assert profile is not None
     return shop.store.wallet(profile)
+
+
+# Holds.
+
+
+class Stalled(Memory):
+    """Something else happens between a projector's reading and its first write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.meanwhile: list[Callable[[], object]] = []
+
+    def post(
+        self, wallet: AccountKey, lines: Sequence[Line], reserved: Sequence[Reserved] = ()
+    ) -> None:
+        if self.meanwhile:
+            self.meanwhile.pop()()
+        super().post(wallet, lines, reserved)
+
+
+class Holder(Shop):
+    """A payer with money, and holds of it for the seller and another one."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.clock = ManualClock(NOON)
+        self.payer = opened_account(self.store, "account-2")
+        self.other = opened_account(self.store, "account-3")
+        top_up = accepted_payment(self.store, "top-up", Money(2_000, "EUR"), self.payer)
+        self.run(top_up, 3)
+        self.projector.project([top_up])
+        self.desk = Desk(store=self.store, accounts=self.store, clock=self.clock, ids=UlidIds())
+        self.keys = 0
+        self.holds: list[str] = []
+
+    def once(self, route: str) -> Once:
+        self.keys += 1
+        return Once(tenant_id=TENANT, key=f"hold-{self.keys}", route=route, fingerprint={})
+
+    def place(self, minor: int, expires_in: timedelta | None = None) -> None:
+        parts = tuple(
+            Part(recipient=recipient, amount=Money(minor, "EUR"))
+            for recipient in (self.seller, self.other)
+        )
+        command = PlaceHold(tenant_id=TENANT, account_id=self.payer, parts=parts)
+        placed = self.desk.place_hold(command, self.once("POST /holds"), expires_in)
+        if isinstance(placed, Accepted):
+            self.holds.append(placed.receipt.object_id)
+
+    def capture(self, hold_id: str, minor: int, *, final: bool) -> None:
+        self.desk.change_hold(
+            hold_id,
+            "cap",
+            lambda made, now: CaptureHold(
+                capture_id=made, share=Share(total_minor=minor), now=now, final=final
+            ),
+            self.once(f"POST /holds/{hold_id}/capture"),
+        )
+
+    def void(self, hold_id: str, minor: int) -> None:
+        self.desk.change_hold(
+            hold_id,
+            "void",
+            lambda made, now: VoidHold(share=Share(total_minor=minor), now=now),
+            self.once(f"POST /holds/{hold_id}/void"),
+        )
+
+    def told(self, account_id: str) -> tuple[int, int, Mapping[str, int]]:
+        """What the books tell: available, held, and what is put aside by which stream."""
+        profile = self.store.profile(TENANT, account_id)
+        assert profile is not None
+        wallet = self.store.wallet(profile)
+        aside = {one.stream: one.amount_minor for one in self.store.reserved(profile)}
+        return wallet.available_minor, wallet.held_minor, aside
+
+    def true(self, account_id: str) -> tuple[int, int, Mapping[str, int]]:
+        """The same, straight from the facts."""
+        facts = [fact for stream in self.store.streams() for fact in self.store.read(stream).events]
+        books = balances(fact.entry for fact in facts if fact.entry)
+        aside = {
+            hold_id: left
+            for hold_id in self.holds
+            if account_id == self.payer
+            for left in [
+                balances(fact.entry for fact in facts if fact.stream == hold_id and fact.entry).get(
+                    (held(account_id), "EUR"), 0
+                )
+            ]
+            if left
+        }
+        of_wallet = books.get((wallet(account_id), "EUR"), 0)
+        return of_wallet, books.get((held(account_id), "EUR"), 0), aside
+
+
+@pytest.mark.parametrize("final", [False, True])
+def test_a_projector_that_comes_late_brings_back_nothing_that_was_held(final: bool) -> None:
+    store = Stalled()
+    shop = Holder(store)
+    shop.place(300)
+    (hold_id,) = shop.holds
+
+    def overtake() -> None:
+        shop.capture(hold_id, 100, final=final)
+        shop.projector.project([hold_id])
+
+    store.meanwhile = [overtake]
+    shop.projector.project([hold_id])
+    assert not store.meanwhile
+    assert shop.told(shop.payer) == shop.true(shop.payer)
+    assert shop.told(shop.payer)[1] == (0 if final else 500)
+
+
+def test_a_hold_told_of_again_and_again_counts_once() -> None:
+    shop = Holder(Memory())
+    shop.place(300)
+    for _ in range(3):
+        shop.projector.project([*shop.holds, *shop.holds])
+    assert shop.told(shop.payer) == (1_340, 600, {shop.holds[0]: 600})
+    shop.void(shop.holds[0], 600)
+    for _ in range(3):
+        shop.projector.project(shop.holds)
+    assert shop.told(shop.payer) == (1_940, 0, {})
+
+
+holding = st.lists(
+    st.one_of(
+        st.tuples(st.just("place"), st.sampled_from([1, 50, 300]), st.sampled_from([0, 0, 60])),
+        st.tuples(st.just("capture"), st.integers(0, 2), st.sampled_from([1, 99, 100])),
+        st.tuples(st.just("capture_all"), st.integers(0, 2), st.sampled_from([1, 99, 100])),
+        st.tuples(st.just("void"), st.integers(0, 2), st.sampled_from([1, 99, 100])),
+        st.tuples(st.just("expire"), st.integers(0, 2), st.sampled_from([0, 60])),
+        st.tuples(st.just("project"), st.integers(0, 2), st.integers(0, 2)),
+    ),
+    max_size=25,
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(holding)
+def test_holds_in_any_order_and_repetition_give_the_same_books(
+    script: list[tuple[str, int, int]],
+) -> None:
+    """Projectors stall when they have read, until some of the next moves were made and told of."""
+    store = Stalled()
+    shop = Holder(store)
+    shop.place(50)
+    for place, (move, one, other) in enumerate(script):
+        if move == "project":
+            others = script[place + 1 : place + 1 + other]
+            store.meanwhile = [partial(_moves, shop, [*others, (move, one, 0)])] if others else []
+        _moves(shop, [(move, one, other)])
+    store.meanwhile = []
+    shop.projector.project(reversed(shop.holds))
+    shop.projector.project(shop.holds)
+    for account_id in (shop.payer, shop.seller, shop.other):
+        assert shop.told(account_id) == shop.true(account_id)
+        statement = store.statement(key(wallet(account_id)), limit=1_000)[::-1]
+        assert [line.number for line in statement] == [*range(1, len(statement) + 1)]
+
+
+def _moves(shop: Holder, moves: Iterable[tuple[str, int, int]]) -> None:
+    for move, one, other in moves:
+        if move == "place":
+            shop.place(one, timedelta(seconds=other) if other else None)
+            continue
+        if not shop.holds:
+            continue
+        hold_id = shop.holds[one % len(shop.holds)]
+        match move:
+            case "capture" | "capture_all":
+                shop.capture(hold_id, other, final=move == "capture_all")
+            case "void":
+                shop.void(hold_id, other)
+            case "expire":
+                shop.clock.advance(timedelta(seconds=other))
+                shop.desk.expire_hold(hold_id)
+            case "project":
+                some = shop.holds[one:] + shop.holds[:one]
+                shop.projector.project(reversed(some) if one == 1 else some)
+            case _:
+                raise AssertionError(move)

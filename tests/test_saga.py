@@ -10,6 +10,7 @@ from florin.adapters.clock import ManualClock
 from florin.adapters.memory import Memory
 from florin.adapters.risk import PassingRisk
 from florin.domain.history import Draft
+from florin.domain.money import Money
 from florin.domain.payment import (
     Call,
     Captured,
@@ -17,6 +18,7 @@ from florin.domain.payment import (
     Failed,
     Outcome,
     Payment,
+    PaymentAuthorized,
     PaymentInitiated,
     Reason,
     RequestRefund,
@@ -51,6 +53,7 @@ class World:
         owners = count(1)
         self.saga = Saga(
             store=self.store,
+            accounts=self.store,
             clock=self.clock,
             risk=PassingRisk(),
             provider=lambda name: self.provider,
@@ -198,6 +201,31 @@ def test_not_found_is_final_only_after_a_while() -> None:
     del world.provider.answers["authorization"]
     assert world.run(*FORWARD)[-1] is Outcome.DONE
     assert world.asked(Operation.AUTHORIZATION) == 2
+
+
+class SlowToShow(ScriptedProvider):
+    """Finds nothing, and is so slow to say so that its word would be final by then."""
+
+    def __init__(self, clock: ManualClock, **answers: ProviderAnswer) -> None:
+        super().__init__(**answers)
+        self.clock = clock
+
+    def look_up(
+        self, call: Call, amount: Money, authorization: PaymentAuthorized | None
+    ) -> ProviderAnswer | None:
+        found = super().look_up(call, amount, authorization)
+        self.clock.advance(self.not_found_final_after)
+        return found
+
+
+def test_not_found_is_final_only_as_of_when_it_was_asked() -> None:
+    """What a slow answer says was so before: the charge may have shown up since."""
+    world = World()
+    world.provider = SlowToShow(world.clock, authorization=Unknown(reason="read_timeout"))
+    world.run(*FORWARD)
+    world.clock.advance(CALL_BUDGET)
+    assert world.run(Step.AUTHORIZE) == [Outcome.WAIT]
+    assert world.run(Step.AUTHORIZE) == [Outcome.CONTINUE]
 
 
 class Interrupting(Memory):

@@ -54,9 +54,13 @@ def create(app: App, request: Request) -> Answer | Refused:
         return asked
     if asked.currency not in EXPONENTS:
         return Refused(refusal=Refusal.CURRENCY_UNKNOWN, params=("currency",))
-    refused = _no_balance(app, request.tenant_id, asked)
-    if refused is not None:
-        return refused
+    parent = _parent(app, request.tenant_id, asked)
+    if isinstance(parent, Refused):
+        return parent
+
+    def ready(now: datetime) -> Refusal | None:
+        full = parent is not None and len(app.accounts.balances(parent)) >= BALANCES_MAX
+        return Refusal.BALANCES_TOO_MANY if full else None
 
     command = OpenAccount(
         tenant_id=request.tenant_id,
@@ -67,10 +71,11 @@ def create(app: App, request: Request) -> Answer | Refused:
         priority=asked.priority or 0,
     )
     opened = app.desk.open_account(
-        command, once(request, key, asked, app.pepper()), expires_in(asked.expires_in_s)
+        command, once(request, key, asked, app.pepper()), expires_in(asked.expires_in_s), ready
     )
     if isinstance(opened, Refused):
-        return opened
+        about = ("parent",) if opened.refusal is Refusal.BALANCES_TOO_MANY else opened.params
+        return replace(opened, params=about)
     return Answer(
         status=HTTPStatus.CREATED,
         body=account_created(asked, opened.receipt),
@@ -78,8 +83,8 @@ def create(app: App, request: Request) -> Answer | Refused:
     )
 
 
-def _no_balance(app: App, tenant_id: str, asked: AccountRequest) -> Refused | None:
-    """Why an account cannot be opened as a balance of the one it names, if it names one."""
+def _parent(app: App, tenant_id: str, asked: AccountRequest) -> Profile | Refused | None:
+    """The account as a balance of which another one is to be opened, if it is; or why it cannot."""
     if asked.parent is UNSET:
         return None
     parent = app.accounts.profile(tenant_id, asked.parent) if is_account_id(asked.parent) else None
@@ -89,9 +94,7 @@ def _no_balance(app: App, tenant_id: str, asked: AccountRequest) -> Refused | No
         return Refused(refusal=Refusal.BALANCE_NESTED, params=("parent",))
     if parent.currency != asked.currency:
         return Refused(refusal=Refusal.CURRENCY_DIFFERS, params=("currency",))
-    if len(app.accounts.balances(parent)) >= BALANCES_MAX:
-        return Refused(refusal=Refusal.BALANCES_TOO_MANY, params=("parent",))
-    return None
+    return parent
 
 
 def expires_in(seconds: int | UnsetType) -> timedelta | None:

@@ -20,6 +20,9 @@ APP = App(
     ids=UlidIds(),
     pepper=wiring.pepper,
     document=document,
+    letters=wiring.dead_letters(),
+    hops=wiring.hops,
+    operator_roles=frozenset(wiring.setting("OPERATOR_ROLES").split(",")),
     pause=pause,
 )
 

@@ -15,14 +15,12 @@ from florin.adapters.memory import Memory
 from florin.domain.history import History
 from florin.domain.payment import (
     Call,
-    Outcome,
     Owed,
     Payment,
     PaymentCanceled,
     PaymentFailed,
     RecordAnswer,
     StartCall,
-    Step,
     decide,
     evolve,
     open_calls,
@@ -143,18 +141,6 @@ class WaitsForTheDead(Saga):
         return Unknown(reason="not my call")
 
 
-class LeavesTheVoidWaiting(Saga):
-    """Lets an execution end before Void when a void is announced, whoever announced it."""
-
-    def run(self, step: Step, payment_id: str, execution: str) -> Outcome:
-        found = super().run(step, payment_id, execution)
-        waits = found is Outcome.COMPENSATE and open_calls(self._state(payment_id))
-        return Outcome.WAIT if waits else found
-
-    def _state(self, payment_id: str) -> Payment:
-        return self._run(frozenset(), payment_id, "")
-
-
 class CreditsTwice(Memory):
     """Puts a line on a statement as often as it is told to."""
 
@@ -246,7 +232,6 @@ BROKEN: Final[Mapping[str, Broken]] = {
     "gives up when nobody answered": Broken(Engine(saga=GivesUp), "provider", "happy"),
     "believes not found": Broken(Engine(saga=BelievesNotFound), "provider", "happy"),
     "waits for the dead": Broken(Engine(saga=WaitsForTheDead), "rest", "happy"),
-    "leaves the void waiting": Broken(Engine(saga=LeavesTheVoidWaiting), "rest", "cancel"),
     "credits twice": Broken(Engine(store=CreditsTwice), "derived", "happy"),
     "forgets to release": Broken(Engine(store=ForgetsToRelease), "end", "wallet cancel"),
     "forgets the key": Broken(Engine(app=ForgetsTheKey), "key", "refund"),

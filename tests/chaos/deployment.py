@@ -8,6 +8,7 @@ again, a state machine retries its task, a client sends its request again.
 import json
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
@@ -15,31 +16,27 @@ from typing import Final, Protocol
 
 from api.app import App
 from api.routes import handle
+from florin import ports
 from florin.adapters import ulid
 from florin.adapters.codec import Codec, Row
-from florin.adapters.memory import Memory, MemoryBus, MemoryConfig
+from florin.adapters.memory import Memory, MemoryBus, MemoryConfig, MemoryParking
+from florin.adapters.memory_dead_letters import MemoryDeadLetters
 from florin.adapters.risk import PassingRisk
 from florin.adapters.wallet import WalletProvider
-from florin.domain.money import Money
-from florin.domain.payment import (
-    WALLET_PROVIDER,
-    Call,
-    Captured,
-    PaymentAuthorized,
-    PaymentInitiated,
-)
-from florin.domain.provider import ProviderAnswer, Unknown
+from florin.domain.deadlines import LOOKUPS_AFTER
+from florin.domain.payment import WALLET_PROVIDER, Call
 from florin.edge.steps import follow_up_handler, step_handler
 from florin.edge.streams import TRANSIENT
-from florin.ports import Accounts, Books, EventStore, FeeSchedule, PaymentProvider, Tenant
+from florin.ports import Accounts, Books, EventStore, Sagas
 from florin.projection import Projector
 from florin.saga import PAYMENT_STEPS, Saga, fold_history
+from florin.sweep import Lookups, Sweeper, is_authorized
 from infra.paths import ROOT
 from publisher.handler import BusRefusedError, Publisher
 from simulator.handler import Simulator
-from tests.chaos.faults import PROVIDER_TIMEOUT, Chaos, Other, Plan, SharedClock
+from tests.chaos.faults import Chaos, Other, Plan, SharedClock
 from tests.chaos.machine import AllGone, Execution, InvocationDied, Json, Machine, definition
-from tests.functions.world import posted
+from tests.functions.world import posted, tenant
 from tests.support.examples import NOON, TENANT
 from tests.support.simulator import in_process, memory_simulator
 
@@ -51,9 +48,6 @@ LATER: Final = timedelta(seconds=20)
 """When a call that was announced is long past its deadline, and "not found" is final."""
 READER_TRIES_MAX: Final = 3
 """How often a reader of the stream is called before others go on; it is called again later."""
-
-TIMEOUT_THEN_SUCCESS: Final = "tok_timeout_then_success"
-TIMEOUT_THEN_NOTHING: Final = "tok_timeout_then_nothing"
 
 
 class Store(EventStore, Accounts, Books, Protocol):
@@ -74,43 +68,15 @@ class CountedIds:
         return f"{prefix}_{ulid.text_of(ulid.value_at(at, next(self._count)))}"
 
 
-@dataclass(frozen=True)
-class Moody:
-    """The provider, which for two means of payment does not answer an authorization in time."""
+class Wakeups:
+    """The queue of look-ups: who is to be woken, for the how-manieth time, and when."""
 
-    provider: PaymentProvider
-    clock: SharedClock
+    def __init__(self, clock: SharedClock) -> None:
+        self.waiting: list[tuple[datetime, str, int]] = []
+        self._clock = clock
 
-    @property
-    def not_found_final_after(self) -> timedelta:
-        return self.provider.not_found_final_after
-
-    def authorize(self, call: Call, terms: PaymentInitiated) -> ProviderAnswer:
-        if terms.payment_method not in {TIMEOUT_THEN_SUCCESS, TIMEOUT_THEN_NOTHING}:
-            return self.provider.authorize(call, terms)
-        if terms.payment_method == TIMEOUT_THEN_SUCCESS:
-            self.provider.authorize(call, replace(terms, payment_method="tok_visa"))
-        self.clock.advance(PROVIDER_TIMEOUT)
-        return Unknown(reason="timeout")
-
-    def capture(
-        self,
-        call: Call,
-        authorization: PaymentAuthorized,
-        amount: Money,
-        *,
-        final: bool = True,
-    ) -> ProviderAnswer:
-        return self.provider.capture(call, authorization, amount, final=final)
-
-    def void(self, call: Call, authorization: PaymentAuthorized) -> ProviderAnswer:
-        return self.provider.void(call, authorization)
-
-    def refund(self, call: Call, authorization: PaymentAuthorized, amount: Money) -> ProviderAnswer:
-        return self.provider.refund(call, authorization, amount)
-
-    def look_up(self, call: Call) -> ProviderAnswer | None:
-        return self.provider.look_up(call)
+    def wake(self, payment_id: str, number: int, delay: timedelta) -> None:
+        self.waiting.append((self._clock.now() + delay, payment_id, number))
 
 
 class Machines:
@@ -125,6 +91,9 @@ class Machines:
 
     def follow_up(self, payment_id: str, version: int) -> None:
         self.begin("follow_up", payment_id, version)
+
+    def resume(self, payment_id: str, version: int, label: str, *, authorized: bool) -> None:
+        self.begin("follow_up" if authorized else "payment", payment_id, version)
 
     def begin(self, machine: str, payment_id: str, version: int) -> None:
         """Asked twice it starts twice: an EXPRESS machine does not look at names."""
@@ -195,6 +164,7 @@ class Deployment:
         self.machines = Machines()
         self.simulator: Simulator = memory_simulator(self.clock)
         self.parked: list[Json] = []
+        self.parking = MemoryParking()
         self.executions: list[Execution] = []
         self.transitions = 0
         self._ends_before = ends_before
@@ -210,25 +180,33 @@ class Deployment:
         watch = self.chaos.watch
         store: EventStore = watch("EventStore", self.store)
         books: Books = watch("Books", self.store)
-        provider = watch("PaymentProvider", Moody(in_process(self.simulator), self.clock))
+        accounts: Accounts = watch("Accounts", self.store)
+        provider = watch("PaymentProvider", in_process(self.simulator))
+        sagas: Sagas = watch("Sagas", self.machines)
+        self.wakeups = Wakeups(self.clock)
+        self._wakeups: ports.Wakeups = watch("Wakeups", self.wakeups)
         owners = count(1)
         self.saga = engine.saga(
             store=store,
+            accounts=accounts,
             clock=self.clock,
             risk=PassingRisk(),
             provider=lambda name: WalletProvider() if name == WALLET_PROVIDER else provider,
             new_owner=lambda: f"owner-{next(owners)}",
+            unanswered=self._unanswered,
         )
         self.app = engine.app(
             store=store,
             books=books,
-            accounts=watch("Accounts", self.store),
+            accounts=accounts,
             config=MemoryConfig(tenants={TENANT: _TENANT}),
-            sagas=watch("Sagas", self.machines),
+            sagas=sagas,
             clock=self.clock,
             ids=CountedIds(),
             pepper=lambda: b"pepper of the tests",
             document=lambda: "{}",
+            letters=MemoryDeadLetters(),
+            hops=dict,
         )
         functions = {step: step_handler(step, self.saga) for step in PAYMENT_STEPS}
         tasks = {f"${{{step}Function}}": _task(handler) for step, handler in functions.items()}
@@ -239,6 +217,16 @@ class Deployment:
             "follow_up": Machine(definition(FOLLOW_UP), tasks, queues, self.clock),
         }
         projector = Projector(store=store, books=books)
+        self.sweeper = Sweeper(
+            store=store,
+            books=books,
+            sagas=sagas,
+            clock=self.clock,
+            parking=self.parking,
+            expire=self.app.desk.expire_hold,
+            project=lambda stream: projector.project([stream]),
+        )
+        self.lookups = Lookups(store=store, sagas=sagas, wakeups=self._wakeups, clock=self.clock)
         publisher = Publisher(watch("Bus", self.bus), pause=lambda _: None, codec=CODEC)
         self.readers = (
             Reader(lambda rows: projector.project(row.stream for row in rows)),
@@ -289,9 +277,18 @@ class Deployment:
     def resume(self, payment_id: str) -> None:
         """Start an execution that goes on with a payment, as whoever resumes one does."""
         history = self.store.read(payment_id)
-        captured = isinstance(fold_history(history), Captured)
-        machine = "follow_up" if captured else "payment"
-        self.machines.begin(machine, payment_id, history.head.version)
+        self.machines.resume(
+            payment_id,
+            history.head.version,
+            "again",
+            authorized=is_authorized(fold_history(history)),
+        )
+
+    def _unanswered(self, payment_id: str, call: Call) -> None:
+        """Have a call looked up soon, as the steps on AWS do: if it can be arranged."""
+        delay = call.deadline + LOOKUPS_AFTER[0] - self.clock.now()
+        with suppress(Exception):
+            self._wakeups.wake(payment_id, 0, delay)
 
     # Who comes in between.
 
@@ -361,10 +358,4 @@ def _task(handler: Callable[[Json, object], dict[str, str]]) -> Callable[[Json],
     return lambda payload: handler(payload, None)
 
 
-_TENANT: Final = Tenant(
-    tenant_id=TENANT,
-    name="Florence Silks",
-    mode="test",
-    fees=FeeSchedule(basis_points=300, fixed_minor={}),
-    provider="simulator",
-)
+_TENANT: Final = replace(tenant(), provider="simulator")

@@ -23,9 +23,9 @@ PortT = TypeVar("PortT")
 
 PROVIDER_TIMEOUT: Final = timedelta(seconds=6)
 """What a call costs that the provider does not answer."""
-LATE: Final = timedelta(seconds=4)
-"""How long after its call's deadline a provider may still do what it was asked: less than the
-five seconds after which "not found" is final.
+LATE: Final = timedelta(seconds=9)
+"""How long after its call's deadline a provider may still do what it was asked: after the first
+look-up, and before "not found" is final.
 """
 
 
@@ -87,8 +87,10 @@ PORTS: Final[Mapping[str, tuple[type, Mapping[str, Kind]]]] = {
     "Books": (
         ports.Books,
         {
-            **dict.fromkeys(("view", "payments", "statement", "line_number", "total"), Kind.READ),
-            **dict.fromkeys(("post", "advance"), Kind.WRITE),
+            **dict.fromkeys(
+                ("view", "payments", "due", "statement", "line_number", "total"), Kind.READ
+            ),
+            **dict.fromkeys(("post", "advance", "postpone"), Kind.WRITE),
         },
     ),
     "PaymentProvider": (
@@ -98,7 +100,8 @@ PORTS: Final[Mapping[str, tuple[type, Mapping[str, Kind]]]] = {
             "look_up": Kind.LOOK_UP,
         },
     ),
-    "Sagas": (ports.Sagas, dict.fromkeys(("start", "follow_up"), Kind.WRITE)),
+    "Sagas": (ports.Sagas, dict.fromkeys(("start", "follow_up", "resume"), Kind.WRITE)),
+    "Wakeups": (ports.Wakeups, {"wake": Kind.WRITE}),
     "Bus": (ports.Bus, {"publish": Kind.WRITE}),
 }
 """The ports that are watched, with what each of their methods is."""
@@ -117,9 +120,9 @@ class SharedClock(ManualClock):
         self._due.append((moment, do))
 
     @property
-    def has_more(self) -> bool:
-        """Whether something is still to happen."""
-        return bool(self._due)
+    def moments(self) -> list[datetime]:
+        """When something is still to happen."""
+        return [moment for moment, _ in self._due]
 
     def advance(self, by: timedelta) -> None:
         until = self.now() + by

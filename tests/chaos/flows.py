@@ -6,12 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from tests.chaos.deployment import (
-    TIMEOUT_THEN_NOTHING,
-    TIMEOUT_THEN_SUCCESS,
-    Answered,
-    Deployment,
-)
+from tests.chaos.deployment import Answered, Deployment
 from tests.chaos.machine import AllGone, InvocationDied, Json
 from tests.chaos.recovery import NoRestError, Recovery
 from tests.functions.world import got, posted
@@ -154,11 +149,11 @@ def refund_declined(client: Client) -> None:
 
 
 def timeout_then_success(client: Client) -> None:
-    client.pay(TIMEOUT_THEN_SUCCESS)
+    client.pay("tok_timeout_then_success")
 
 
 def timeout_then_nothing(client: Client) -> None:
-    client.pay(TIMEOUT_THEN_NOTHING)
+    client.pay("tok_timeout_then_nothing")
 
 
 def wallet_payment(client: Client) -> None:

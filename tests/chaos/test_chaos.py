@@ -14,7 +14,7 @@ from florin.domain.payment import Pending
 from florin.domain.status import Status, status_of
 from florin.saga import fold_history
 from tests.chaos import plans, report
-from tests.chaos.deployment import TIMEOUT_THEN_NOTHING, TIMEOUT_THEN_SUCCESS, Deployment
+from tests.chaos.deployment import Deployment
 from tests.chaos.faults import Fault, Plan
 from tests.chaos.flows import FLOWS, Client, Flow
 from tests.chaos.promises import broken_promises, ending
@@ -109,7 +109,7 @@ def test_a_sample_over_the_adapter_for_dynamodb() -> None:
 
 def test_psp_timeout_then_success() -> None:
     deployment = Deployment()
-    payment_id = Client(deployment).pay(TIMEOUT_THEN_SUCCESS)
+    payment_id = Client(deployment).pay("tok_timeout_then_success")
     waits(deployment, payment_id)
     Recovery(deployment).until_at_rest()
     came_to = ending(deployment)
@@ -120,7 +120,7 @@ def test_psp_timeout_then_success() -> None:
 
 def test_psp_timeout_then_nothing() -> None:
     deployment = Deployment()
-    payment_id = Client(deployment).pay(TIMEOUT_THEN_NOTHING)
+    payment_id = Client(deployment).pay("tok_timeout_then_nothing")
     waits(deployment, payment_id)
     Recovery(deployment).until_at_rest()
     came_to = ending(deployment)

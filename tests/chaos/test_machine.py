@@ -58,6 +58,7 @@ def test_an_answer_nobody_knows_is_parked() -> None:
     assert execution.status == "FAILED"
     assert parked == [
         {
+            "hop": "payment",
             "payment_id": "pay_1",
             "execution": execution.arn,
             "state": "Outcome",

@@ -74,6 +74,9 @@ class BusyClient:
     def put_item(self, **request: Any) -> Any:
         return self._done("PutItem", SINGLE, lambda: self._client.put_item(**request))
 
+    def update_item(self, **request: Any) -> Any:
+        return self._done("UpdateItem", SINGLE, lambda: self._client.update_item(**request))
+
     def transact_write_items(self, TransactItems: list[Any]) -> Any:  # noqa: N803  # the SDK's name
         with self._lock:
             turn = self._turns["TransactWriteItems"] % 3

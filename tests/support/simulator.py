@@ -5,16 +5,17 @@ import re
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from florin.adapters.clock import SystemClock
+from florin.adapters.clock import ManualClock, SystemClock
 from florin.adapters.http import Answer, Endpoint, Timeouts
 from florin.adapters.simulator import SimulatorProvider
-from florin.ports import Clock, PaymentProvider, ProviderRoute
+from florin.ports import PaymentProvider, ProviderRoute
 from simulator.books import Books, Charge, Done, Operation, Refusal, State
 from simulator.handler import ROUTES, Simulator
 from simulator.service import Service
@@ -26,10 +27,22 @@ if TYPE_CHECKING:
 SECRET = "lapis-philosophorum"
 
 
-def make_simulator(client: "DynamoDBClient") -> Simulator:
-    """A simulator on the template's table, which is empty."""
+def make_simulator(client: "DynamoDBClient", clock: ManualClock | None = None) -> Simulator:
+    """A simulator on the template's table, which is empty. It takes its time by this clock only."""
     table = make_table(client, "SimulatorTable", uuid.uuid4().hex[:8])
-    return Simulator(Service(Books(client, table, pause=lambda _: None), SystemClock()), SECRET)
+    return _simulator(Books(client, table, pause=lambda _: None), clock)
+
+
+def memory_simulator(clock: ManualClock | None = None) -> Simulator:
+    """A simulator with its books in memory, likewise."""
+    return _simulator(MemoryBooks(), clock)
+
+
+def _simulator(books: Books, clock: ManualClock | None) -> Simulator:
+    if clock is None:
+        return Simulator(Service(books, SystemClock(), pause=lambda _: None), SECRET)
+    service = Service(books, clock, pause=lambda seconds: clock.advance(timedelta(seconds=seconds)))
+    return Simulator(service, SECRET)
 
 
 class MemoryBooks(Books):
@@ -39,6 +52,7 @@ class MemoryBooks(Books):
         self._lock = threading.Lock()
         self._charges: dict[str, Charge] = {}
         self._done: dict[str, Operation] = {}
+        self._turned_away: dict[str, int] = {}
 
     def charge(self, charge_id: str) -> Charge | None:
         return self._charges.get(charge_id)
@@ -84,6 +98,14 @@ class MemoryBooks(Books):
             return replace(charge, state=State.VOIDED)
 
         return self._changed(operation, voided)
+
+    def turn_away(self, reference: str, times: int) -> bool:
+        with self._lock:
+            before = self._turned_away.get(reference, 0)
+            if before >= times:
+                return False
+            self._turned_away[reference] = before + 1
+        return True
 
     def _changed(
         self, operation: Operation, change: Callable[[Charge], Charge | Refusal]
@@ -135,11 +157,6 @@ class InProcess(Endpoint):
         return Answer(status=answer["statusCode"], body=answer["body"].encode())
 
 
-def memory_simulator(clock: Clock | None = None) -> Simulator:
-    """A simulator whose books are in memory."""
-    return Simulator(Service(MemoryBooks(), clock or SystemClock()), SECRET)
-
-
 def in_process(simulator: Simulator) -> PaymentProvider:
     """The simulator as the engine calls it, without a network in between."""
 
@@ -187,19 +204,23 @@ def serving(simulator: Simulator) -> Iterator[str]:
             event = gateway_event(self.command, self.path, body, dict(self.headers.items()))
             answer = simulator(event)
             payload = answer["body"].encode()
-            self.send_response(answer["statusCode"])
-            for name, text in answer["headers"].items():
-                self.send_header(name, text)
-            self.send_header("Content-Length", str(len(payload)))
-            self.end_headers()
-            self.wfile.write(payload)
+            with suppress(OSError):  # who asked may be gone
+                self.send_response(answer["statusCode"])
+                for name, text in answer["headers"].items():
+                    self.send_header(name, text)
+                self.send_header("Content-Length", str(len(payload)))
+                self.end_headers()
+                self.wfile.write(payload)
 
         do_GET = do_POST = _answer  # noqa: N815  # names that http.server looks for
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # its own name
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
+    class Server(ThreadingHTTPServer):
+        daemon_threads = False  # so closing it waits for every request that it was given
+
+    server = Server(("127.0.0.1", 0), Gateway)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

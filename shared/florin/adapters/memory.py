@@ -5,9 +5,11 @@ tests, benchmarks and whoever wants to run the engine without a cloud.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from threading import Lock
+from zlib import crc32
 
 from florin.adapters.codec import Codec, Row
 from florin.domain.history import History
@@ -25,6 +27,7 @@ from florin.ports import (
     Message,
     NotEmpty,
     Page,
+    Passed,
     PaymentQuery,
     Profile,
     ProviderRoute,
@@ -220,6 +223,23 @@ class Memory:
                     self._totals[account] = (debited, credited)
         return True
 
+    def due(self, until: datetime, limit: int) -> Sequence[str]:
+        with self._lock:
+            found = [
+                (view.due_at, view.stream)
+                for view in self._views.values()
+                if view.due_at is not None and view.due_at <= until
+            ]
+        return tuple(stream for _, stream in sorted(found)[:limit])
+
+    def postpone(self, view: View, due_at: datetime | None) -> bool:
+        with self._lock:
+            known = self._views.get(view.stream)
+            if known is None or (known.version, known.resumes) != (view.version, view.resumes):
+                return False
+            self._views[view.stream] = replace(known, due_at=due_at, resumes=view.resumes + 1)
+        return True
+
     def statement(
         self, wallet: AccountKey, *, limit: int, before: int | None = None
     ) -> Sequence[StatementLine]:
@@ -260,12 +280,26 @@ class MemorySagas:
     def __init__(self) -> None:
         self.started: list[tuple[str, int]] = []
         self.followed_up: list[tuple[str, int]] = []
+        self.resumed: list[tuple[str, int, str]] = []
 
     def start(self, payment_id: str, version: int) -> None:
         self.started.append((payment_id, version))
 
     def follow_up(self, payment_id: str, version: int) -> None:
         self.followed_up.append((payment_id, version))
+
+    def resume(self, payment_id: str, version: int, label: str, *, authorized: bool) -> None:
+        self.resumed.append((payment_id, version, label))
+
+
+class MemoryWakeups:
+    """Remembers who is to be woken, and when."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, int, timedelta]] = []
+
+    def wake(self, payment_id: str, number: int, delay: timedelta) -> None:
+        self.asked.append((payment_id, number, delay))
 
 
 class MemoryBus:
@@ -288,3 +322,33 @@ class MemoryParking:
 
     def park(self, hop: str, cause: str, payload: Mapping[str, object]) -> None:
         self.parked.append((hop, cause, payload))
+
+
+class MemoryRetries:
+    """Remembers what was to come again, and when."""
+
+    def __init__(self) -> None:
+        self.delays_s: list[tuple[str, int]] = []
+
+    def later(self, receipt: str, delay_s: int) -> None:
+        self.delays_s.append((receipt, delay_s))
+
+
+class MemoryWalk:
+    """A walk over the events of a store, whose streams fall into segments by their names."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    def walk(self, segment: int = 0, segments: int = 1) -> Iterator[Passed]:
+        for stream in self._memory.streams():
+            if crc32(stream.encode()) % segments != segment:
+                continue
+            for row in self._memory.rows(stream):
+                yield Passed(
+                    stream=row.stream,
+                    version=row.version,
+                    tenant_id=row.tenant_id,
+                    type=row.type,
+                    recorded_at=datetime.fromisoformat(row.recorded_at),
+                )

@@ -46,10 +46,13 @@ from florin.domain.payment import (
     PaymentCaptured,
     PaymentCaptureRequested,
     PaymentFailed,
+    PaymentFoundLate,
     PaymentInitiated,
+    PaymentOperationResolved,
     PaymentRefunded,
     PaymentRefundFailed,
     PaymentRefundRequested,
+    PaymentReturned,
     PaymentRiskAssessed,
     PaymentVoided,
     ProviderCallDeclined,
@@ -58,6 +61,7 @@ from florin.domain.payment import (
     ProviderCallUnanswered,
     Reason,
     Step,
+    Verdict,
     owed,
 )
 from florin.domain.provider import Operation
@@ -71,7 +75,17 @@ from florin.domain.status import (
 )
 from florin.edge.requests import AccountRequest, HoldRequest, PaymentRequest
 from florin.folding import hold_of
-from florin.ports import Page, Profile, Receipt, StatementLine, View, Wallet
+from florin.ports import (
+    DeadLetter,
+    LetterState,
+    Page,
+    Profile,
+    Receipt,
+    RedriveRecord,
+    StatementLine,
+    View,
+    Wallet,
+)
 from florin.saga import fold_history
 
 COMPLETES_WITHIN: Final = timedelta(seconds=30)
@@ -203,6 +217,28 @@ class RefundDetails(_Answer, frozen=True, kw_only=True):
     created_at: Timestamp
 
 
+class ResolutionAccepted(_Answer, frozen=True, kw_only=True):
+    """An operator's word is recorded. Follows from its event alone."""
+
+    payment_id: str
+    operation: Operation
+    operation_id: str
+    verdict: Verdict
+    created_at: Timestamp
+
+
+def resolution_accepted(recorded: Recorded) -> ResolutionAccepted:
+    resolved = recorded.event
+    assert isinstance(resolved, PaymentOperationResolved), recorded.type
+    return ResolutionAccepted(
+        payment_id=recorded.stream,
+        operation=resolved.operation,
+        operation_id=resolved.operation_id,
+        verdict=resolved.verdict,
+        created_at=timestamp(recorded.recorded_at),
+    )
+
+
 class Failure(_Answer, frozen=True, kw_only=True):
     """Why a payment failed: our word, and the provider's."""
 
@@ -255,6 +291,7 @@ class Attempt(_Answer, frozen=True, kw_only=True):
     """One call to a provider. A result of `pending` or `unknown` is not the last word."""
 
     operation: Operation
+    operation_id: str
     attempt: int
     provider: str
     result: AttemptResult
@@ -473,6 +510,7 @@ def _attempts(history: History, provider: str) -> tuple[Attempt, ...]:
             attempts.append(
                 Attempt(
                     operation=event.operation,
+                    operation_id=event.operation_id,
                     attempt=event.attempt,
                     provider=provider,
                     result=AttemptResult.PENDING,
@@ -502,6 +540,8 @@ def _answered(event: Event) -> tuple[str, AttemptResult] | None:
             return operation_id, AttemptResult.APPROVED
         case PaymentVoided():
             return VOID, AttemptResult.APPROVED
+        case PaymentReturned(return_id=operation_id):
+            return operation_id, AttemptResult.APPROVED
         case _:
             return None
 
@@ -554,6 +594,8 @@ PUBLIC_TYPES: Final = frozenset(
         "payment.refund_requested",
         "payment.refunded",
         "payment.refund_failed",
+        "payment.found_late",
+        "payment.returned",
         "account.opened",
         "account.min_balance_changed",
         "account.closing",
@@ -572,7 +614,7 @@ PUBLIC_FIELDS: Final[Mapping[type[Event], tuple[str, ...]]] = {
     PaymentRiskAssessed: ("decision", "assessor"),
     ProviderCallStarted: ("operation", "operation_id", "attempt", "reference"),
     ProviderCallUnanswered: ("operation", "operation_id", "attempt", "reason"),
-    ProviderCallNotAttempted: ("operation", "operation_id", "attempt", "reason"),
+    ProviderCallNotAttempted: ("operation", "operation_id", "attempt", "reason", "certain"),
     ProviderCallDeclined: ("operation", "operation_id", "attempt", "code", "hardness"),
     PaymentAuthorized: ("amount", "provider_reference", "method"),
     PaymentCaptureRequested: ("capture_id", "amount", "final"),
@@ -584,6 +626,11 @@ PUBLIC_FIELDS: Final[Mapping[type[Event], tuple[str, ...]]] = {
     PaymentRefundRequested: ("refund_id", "amount", "fee_returned", "reason"),
     PaymentRefunded: ("refund_id", "amount", "returned"),
     PaymentRefundFailed: ("refund_id", "amount", "fee_returned", "code"),
+    PaymentOperationResolved: (
+        *("operation", "operation_id", "attempt", "verdict", "evidence", "reason"),
+    ),
+    PaymentFoundLate: ("operation", "operation_id", "attempt", "amount", "provider_reference"),
+    PaymentReturned: ("return_id", "operation", "amount"),
     AccountOpened: (
         *("currency", "kind", "min_balance_minor", "parent", "priority", "expires_at"),
     ),
@@ -1006,4 +1053,91 @@ def _happenings(history: History) -> tuple[Happening, ...]:
     return tuple(
         Happening(type=recorded.type, timestamp=timestamp(recorded.recorded_at))
         for recorded in history.events
+    )
+
+
+# Dead letters.
+
+
+class DeadLetterSummary(_Answer, frozen=True, kw_only=True):
+    """Work that a hop gave up. `seen` is how often, `redrives` how often it was sent again."""
+
+    dead_letter_id: str
+    hop: str
+    state: LetterState
+    cause: str
+    payment_id: str | None
+    stream: str | None
+    version: int | None
+    first_seen_at: Timestamp
+    last_seen_at: Timestamp
+    seen: int
+    redrives: int
+
+
+class DeadLetterList(_Answer, frozen=True, kw_only=True):
+    data: tuple[DeadLetterSummary, ...]
+    has_more: bool
+
+
+class DeadLetterDetails(DeadLetterSummary, frozen=True, kw_only=True):
+    """A dead letter with the work itself, as the text that it was."""
+
+    payload: str
+
+
+def _summary(letter: DeadLetter) -> dict[str, Any]:
+    stream = letter.stream
+    return {
+        "dead_letter_id": letter.letter_id,
+        "hop": letter.hop,
+        "state": letter.state,
+        "cause": letter.cause,
+        "payment_id": stream if stream and stream.startswith("pay_") else None,
+        "stream": stream,
+        "version": letter.version,
+        "first_seen_at": timestamp(letter.first_seen),
+        "last_seen_at": timestamp(letter.last_seen),
+        "seen": letter.seen,
+        "redrives": letter.redrives,
+    }
+
+
+def dead_letter_list(letters: Sequence[DeadLetter], *, has_more: bool) -> DeadLetterList:
+    """A page of dead letters, newest first."""
+    return DeadLetterList(
+        data=tuple(DeadLetterSummary(**_summary(letter)) for letter in letters),
+        has_more=has_more,
+    )
+
+
+def dead_letter_details(letter: DeadLetter) -> DeadLetterDetails:
+    return DeadLetterDetails(**_summary(letter), payload=letter.payload)
+
+
+class RedrivenLetter(_Answer, frozen=True, kw_only=True):
+    """A letter as its redrive left it: still open if its hop could not take it, or gave it back."""
+
+    dead_letter_id: str
+    state: LetterState
+
+
+class Redrive(_Answer, frozen=True, kw_only=True):
+    """What a request to redrive did. `has_more` says that it left letters for the next one."""
+
+    redrive_id: str
+    data: tuple[RedrivenLetter, ...]
+    has_more: bool
+    created_at: Timestamp
+
+
+def redrive_done(record: RedriveRecord) -> Redrive:
+    return Redrive(
+        redrive_id=record.redrive_id,
+        data=tuple(
+            RedrivenLetter(dead_letter_id=letter_id, state=state)
+            for letter_id, state in record.letters
+        ),
+        has_more=record.has_more,
+        created_at=timestamp(record.created_at),
     )

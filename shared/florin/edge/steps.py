@@ -6,8 +6,11 @@ from typing import Any
 
 from florin.adapters.clock import SystemClock
 from florin.adapters.risk import PassingRisk
-from florin.domain.payment import Outcome, Step
+from florin.domain.deadlines import LOOKUPS_AFTER
+from florin.domain.payment import Call, Outcome, Step
+from florin.domain.provider import Unknown
 from florin.edge import log, wiring
+from florin.edge.cache import CachedAccounts
 from florin.edge.providers import provider
 from florin.saga import Saga
 
@@ -28,10 +31,32 @@ def follow_up_handler(saga: Saga | None = None) -> Handler:
 def _saga() -> Saga:
     return Saga(
         store=wiring.dynamo(),
+        accounts=CachedAccounts(wiring.dynamo()),
         clock=SystemClock(),
         risk=PassingRisk(),
         provider=provider,
         new_owner=lambda: uuid.uuid4().hex,
+        unanswered=_unanswered,
+        inconclusive=_inconclusive,
+    )
+
+
+def _unanswered(payment_id: str, call: Call) -> None:
+    """Have it looked up soon. If that cannot be arranged now, the sweeper will come by."""
+    log.error("unanswered", payment_id=payment_id, reference=call.reference, attempt=call.attempt)
+    delay = call.deadline + LOOKUPS_AFTER[0] - SystemClock().now()
+    try:
+        wiring.wakeups().wake(payment_id, 0, delay)
+    except Exception as error:  # noqa: BLE001  # what happened is recorded; that is what counts
+        log.failure("no wakeup", error, payment_id=payment_id)
+
+
+def _inconclusive(call: Call, answer: Unknown) -> None:
+    log.error(
+        "look_up",
+        reference=call.reference,
+        idempotency_key=call.idempotency_key,
+        reason=answer.reason,
     )
 
 

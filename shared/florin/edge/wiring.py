@@ -4,14 +4,22 @@ Each is made once for the life of a function's sandbox, when it is first asked f
 """
 
 import os
+from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from florin.adapters import aws
 from florin.adapters.dynamodb_config import DynamoConfig
 
 if TYPE_CHECKING:
     from florin.adapters.dynamodb import Dynamo
+    from florin.adapters.dynamodb_dead_letters import DynamoDeadLetters
+    from florin.adapters.hops import StoredEvents
+    from florin.ports import Hop
+
+
+READER_TIME_S: Final = 8.0
+"""What a redrive waits for a reader of the stream: it is one record, or its hop is not well."""
 
 
 def setting(name: str) -> str:
@@ -60,6 +68,11 @@ def sagas() -> aws.StepFunctionsSagas:
 
 
 @cache
+def wakeups() -> aws.SqsWakeups:
+    return aws.SqsWakeups(_client("sqs"), setting("LOOKUPS_QUEUE_URL"))
+
+
+@cache
 def bus() -> aws.EventBridgeBus:
     return aws.EventBridgeBus(_client("events"), setting("BUS_NAME"))
 
@@ -68,3 +81,41 @@ def bus() -> aws.EventBridgeBus:
 def parking() -> aws.SqsParking:
     """Where the function's hop puts what it cannot work on."""
     return aws.SqsParking(_client("sqs"), setting("PARKED_QUEUE_URL"))
+
+
+@cache
+def retries() -> aws.SqsRetries:
+    """The queue that the function listens to."""
+    return aws.SqsRetries(_client("sqs"), setting("QUEUE_URL"))
+
+
+@cache
+def dead_letters() -> "DynamoDeadLetters":
+    from florin.adapters.dynamodb_dead_letters import DynamoDeadLetters  # noqa: PLC0415
+
+    return DynamoDeadLetters(_client("dynamodb"), setting("DEAD_LETTERS_TABLE"))
+
+
+@cache
+def stored_events() -> "StoredEvents":
+    from florin.adapters.hops import StoredEvents  # noqa: PLC0415
+
+    return StoredEvents(_client("dynamodb"), setting("EVENTS_TABLE"))
+
+
+@cache
+def hops() -> "Mapping[str, Hop]":
+    """Every hop that dead letters come from, by its name, made when the first one is redriven."""
+    from florin.adapters.hops import MachineHop, QueueHop, ReaderHop  # noqa: PLC0415
+
+    # One try, waited for: a reader called twice would not know of the first call.
+    functions = aws.client("lambda", tries_max=1, read_timeout_s=READER_TIME_S)
+    states, events = _client("stepfunctions"), stored_events()
+    return {
+        "projector": ReaderHop(events, functions, setting("PROJECTOR_FUNCTION")),
+        "publisher": ReaderHop(events, functions, setting("PUBLISHER_FUNCTION")),
+        "analytics": QueueHop(_client("sqs"), setting("ANALYTICS_QUEUE_URL")),
+        "lookups": QueueHop(_client("sqs"), setting("LOOKUPS_QUEUE_URL")),
+        "payment": MachineHop(events, states, setting("PAYMENT_MACHINE_ARN")),
+        "follow_up": MachineHop(events, states, setting("FOLLOW_UP_MACHINE_ARN")),
+    }

@@ -1,0 +1,433 @@
+"""Who watches: is told of everything that is written, and says at once when a promise is broken.
+
+What it knows it works out itself from the facts, as they come and in no other way.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Final, cast
+
+from florin.adapters.codec import Row, verify
+from florin.adapters.memory import Memory
+from florin.domain.account import (
+    AccountClosing,
+    AccountEvent,
+    AccountMinBalanceChanged,
+    AccountOpened,
+)
+from florin.domain.chart import holder_of, is_held, is_wallet
+from florin.domain.history import Draft, Recorded
+from florin.domain.hold import INITIAL as NO_HOLD
+from florin.domain.hold import ClosedHold, HoldCaptured, HoldEvent, HoldPlaced, HoldReleased
+from florin.domain.hold import evolve as evolve_hold
+from florin.domain.ledger import Account, Entry, Side, balances
+from florin.domain.payment import (
+    ATTEMPTS_MAX,
+    AUTHORIZATION,
+    INITIAL,
+    VOID,
+    Canceled,
+    Failed,
+    Payment,
+    PaymentAuthorized,
+    PaymentCanceled,
+    PaymentCaptured,
+    PaymentCaptureRequested,
+    PaymentEvent,
+    PaymentFailed,
+    PaymentRefunded,
+    PaymentRefundFailed,
+    PaymentRefundRequested,
+    PaymentVoided,
+    ProviderCallDeclined,
+    ProviderCallNotAttempted,
+    evolve,
+)
+from florin.domain.provider import Approved, Declined
+from florin.ports import (
+    AccountKey,
+    Amendment,
+    Appended,
+    AppendResult,
+    Batch,
+    PaymentQuery,
+    Profile,
+    wallet_key,
+)
+from florin.projection import Projector
+from tests.support.bank import Bank
+from tests.support.relay import Relay
+
+Told = Callable[[Sequence[Recorded]], None]
+
+ALL = 10_000
+"""More lines and payments than there ever are."""
+
+
+class Tally:
+    """What was taken and given back of one payment, by its facts."""
+
+    def __init__(self) -> None:
+        self.authorized = self.captured = self.refunded = 0
+        self.capturing: dict[str, int] = {}
+        self.refunding: dict[str, int] = {}
+
+
+class Auditor:
+    """Promises 1, 2, 4, 5 and 6, checked with each write to `store`."""
+
+    def __init__(self, store: Any, bank: Bank) -> None:
+        self.store = store
+        self.bank = bank
+        self.journal: list[Recorded] = []
+        self.keys: list[tuple[str, str]] = []
+        self.rows: dict[str, tuple[Row, ...]] = {}
+        self.payments: dict[str, Payment] = {}
+        self.holds: dict[str, Any] = {}
+        self.profiles: dict[tuple[str, str], Profile] = {}
+        self.sums: Counter[AccountKey] = Counter()
+        self.debits: Counter[AccountKey] = Counter()
+        self.tallies: dict[str, Tally] = defaultdict(Tally)
+
+    # What happens.
+
+    def appended(self, batch: Batch, facts: Sequence[Recorded]) -> None:
+        """Some facts were written."""
+        self._chain(batch, facts)
+        if batch.receipt is not None:
+            self.keys.append((batch.receipt.tenant_id, batch.receipt.key))
+            assert len(set(self.keys)) == len(self.keys), "a key had two effects"
+        for fact in facts:
+            self.journal.append(fact)
+            self._fact(fact)
+            if fact.entry is not None:
+                self._entry(fact.tenant_id, fact.entry)
+        for fact in facts:
+            self._wallets(fact)
+
+    def _chain(self, batch: Batch, facts: Sequence[Recorded]) -> None:
+        """Nothing that stood changes, and what is new is chained to it."""
+        known, now = self.rows.get(batch.stream, ()), self.store.rows(batch.stream)
+        assert now[: len(known)] == known, "what was written has changed"
+        verify(now[len(known) :], batch.after)
+        assert [row.hash for row in now[len(known) :]] == [fact.hash for fact in facts]
+        self.rows[batch.stream] = now
+
+    def _entry(self, tenant_id: str, entry: Entry) -> None:
+        for sides in (entry.legs(), *[self._both(posting) for posting in entry.postings]):
+            by_currency: Counter[str] = Counter()
+            for leg in sides:
+                by_currency[leg.amount.currency] += leg.credit_minor
+            assert not any(by_currency.values()), f"an entry does not balance: {entry}"
+        for leg in entry.legs():
+            key = AccountKey(tenant_id=tenant_id, account=leg.account, currency=leg.amount.currency)
+            self.sums[key] += leg.credit_minor
+            if leg.side is Side.DEBIT:
+                self.debits[key] += leg.amount.minor
+            if is_held(leg.account) or leg.account == "refunds:in_transit":
+                assert self.sums[key] >= 0, f"less than nothing on {leg.account}"
+
+    @staticmethod
+    def _both(posting: Any) -> Sequence[Any]:
+        return Entry(chart_version=1, postings=(posting,)).legs()
+
+    def _wallets(self, fact: Recorded) -> None:
+        """No wallet that the fact is about is below what it may go to."""
+        touched = {
+            holder_of(leg.account)
+            for leg in (fact.entry.legs() if fact.entry else ())
+            if leg.account.startswith("wallet:")
+        }
+        if fact.stream.startswith("acct_"):
+            touched.add(fact.stream)
+        for account_id in touched:
+            self.moved(wallet_key(self.profiles[fact.tenant_id, account_id]))
+
+    def moved(self, key: AccountKey) -> None:
+        """A wallet's guard or statement was written to."""
+        profile = self.profiles[key.tenant_id, holder_of(key.account)]
+        assert self.sums[key] >= profile.min_balance_minor, "a command overdrew a wallet"
+        wallet = self.store.wallet(profile)
+        assert wallet.available_minor >= profile.min_balance_minor, "spendable is negative"
+        assert wallet.held_minor >= 0, "less than nothing is held"
+        arrived = sum(
+            line.line.leg.amount.minor
+            for line in self.store.statement(key, limit=ALL)
+            if line.line.leg.side is Side.CREDIT
+        )
+        assert wallet.available_minor == arrived - self.debits[key], "the guard is wrong"
+
+    # What a fact may be.
+
+    def _fact(self, fact: Recorded) -> None:
+        match fact.stream.partition("_")[0]:
+            case "pay":
+                before = self.payments.get(fact.stream, INITIAL)
+                assert not isinstance(before, Failed | Canceled), "what had ended went on"
+                event = cast("PaymentEvent", fact.event)
+                self.payments[fact.stream] = evolve(before, event)
+                self._caps(self.tallies[fact.stream], event)
+                self._word(fact.stream, event)
+            case "hold":
+                hold = self.holds.get(fact.stream, NO_HOLD)
+                assert not isinstance(hold, ClosedHold), "what had ended went on"
+                self.holds[fact.stream] = evolve_hold(hold, cast("HoldEvent", fact.event))
+                self._hold_caps(self.tallies[fact.stream], cast("HoldEvent", fact.event))
+            case _:
+                self._account(fact.stream, cast("AccountEvent", fact.event), fact)
+
+    def _caps(self, tally: Tally, event: PaymentEvent) -> None:
+        """Captured is at most what was authorized, and refunded at most what was captured."""
+        match event:
+            case PaymentAuthorized(amount=amount):
+                tally.authorized += amount.minor
+            case PaymentCaptureRequested(capture_id=capture_id, amount=amount):
+                tally.capturing = {capture_id: amount.minor}
+            case ProviderCallDeclined(operation_id=operation_id):
+                tally.capturing.pop(operation_id, None)
+            case ProviderCallNotAttempted(attempt=attempt, operation_id=operation_id):
+                if attempt == ATTEMPTS_MAX:
+                    tally.capturing.pop(operation_id, None)
+            case PaymentCaptured(capture_id=capture_id, amount=amount):
+                tally.capturing.pop(capture_id, None)
+                tally.captured += amount.minor
+            case PaymentRefundRequested(refund_id=refund_id, amount=amount):
+                assert refund_id not in tally.refunding
+                tally.refunding[refund_id] = amount.minor
+            case PaymentRefunded(refund_id=refund_id, amount=amount):
+                assert tally.refunding.pop(refund_id) == amount.minor
+                tally.refunded += amount.minor
+            case PaymentRefundFailed(refund_id=refund_id, amount=amount):
+                assert tally.refunding.pop(refund_id) == amount.minor
+            case _:
+                pass
+        assert tally.captured + sum(tally.capturing.values()) <= tally.authorized, "captured more"
+        assert tally.refunded + sum(tally.refunding.values()) <= tally.captured, "refunded more"
+
+    def _hold_caps(self, tally: Tally, event: HoldEvent) -> None:
+        match event:
+            case HoldPlaced():
+                tally.authorized += event.total.minor
+            case HoldCaptured(parts=parts, released=released):
+                tally.captured += sum(part.amount.minor for part in (*parts, *released))
+            case HoldReleased(parts=parts):
+                tally.captured += sum(part.amount.minor for part in parts)
+        assert tally.captured <= tally.authorized, "more than was held"
+
+    def _word(self, payment_id: str, event: PaymentEvent) -> None:
+        """What is recorded of a call is what the provider says of it."""
+        deeds = self.bank.deeds
+        match event:
+            case PaymentAuthorized():
+                assert self.bank.said(f"{payment_id}:{AUTHORIZATION}", Approved)
+            case PaymentCaptured(capture_id=operation_id):
+                assert self.bank.said(f"{payment_id}:{operation_id}", Approved)
+            case PaymentRefunded(refund_id=operation_id):
+                assert self.bank.said(f"{payment_id}:{operation_id}", Approved)
+            case PaymentVoided():
+                assert self.bank.said(f"{payment_id}:{VOID}", Approved)
+            case ProviderCallDeclined(operation_id=operation_id):
+                assert self.bank.said(f"{payment_id}:{operation_id}", Declined), "nobody declined"
+            case ProviderCallNotAttempted(operation_id=operation_id, attempt=attempt):
+                deed = deeds.get(f"{payment_id}:{operation_id}")
+                assert deed is None or deed.key != f"{payment_id}:{operation_id}:{attempt}", (
+                    "the provider did it"
+                )
+            case PaymentFailed() | PaymentCanceled():
+                charge = self.bank.charges.get(payment_id)
+                assert charge is None or charge.closed, "ended with money held at the provider"
+                assert charge is None or not charge.captured, "ended with money taken"
+            case _:
+                pass
+
+    def _account(self, account_id: str, event: AccountEvent, fact: Recorded) -> None:
+        key = (fact.tenant_id, account_id)
+        match event:
+            case AccountOpened():
+                self.profiles[key] = profile_of(account_id, event, fact)
+            case AccountMinBalanceChanged(min_balance_minor=minor, was_minor=was):
+                assert self.profiles[key].min_balance_minor == was
+                self.profiles[key] = replace(self.profiles[key], min_balance_minor=minor)
+            case AccountClosing(closes_at=closes_at):
+                assert self.profiles[key].closes_at is None, "closed twice"
+                self.profiles[key] = replace(self.profiles[key], closes_at=closes_at)
+
+    # What follows from the facts.
+
+    def check_drained(self) -> None:
+        """Once nothing is under way, everything derived is what the facts come to."""
+        for stream, known in self.rows.items():
+            rows = self.store.rows(stream)
+            assert rows == known, "what was written has changed"
+            verify(rows)
+        fresh = self.rebuilt()
+        assert {stream: fresh.rows(stream) for stream in self.rows} == self.rows
+        assert self.told_by(self.store) == self.told_by(fresh)
+        self._statements(self.store)
+        self._figures()
+        self._both_tables()
+
+    def rebuilt(self) -> Memory:
+        """A new store with the same facts, and everything derived from them alone."""
+        fresh = Memory()
+        projector = Projector(store=fresh, books=fresh)
+        for fact in self.journal:
+            assert isinstance(fresh.append(_again(fresh, fact)), Appended)
+            projector.project([fact.stream])
+        return fresh
+
+    def accounts(self) -> Iterator[AccountKey]:
+        """Every account that is no wallet and has no holder."""
+        for key in self.sums:
+            if not (is_wallet(key.account) or is_held(key.account)):
+                yield key
+
+    def told_by(self, store: Any) -> Mapping[str, object]:
+        """All that is derived, but for the order of the lines."""
+        found: dict[str, object] = {}
+        for profile in self.profiles.values():
+            known = store.profile(profile.tenant_id, profile.account_id, fresh=True)
+            assert known == profile
+            found[profile.account_id] = (
+                store.wallet(profile),
+                sorted(store.reserved(profile), key=lambda one: one.stream),
+                sorted(
+                    (line.line.entry_id, line.line.leg.side, line.line.leg.amount.minor)
+                    for line in store.statement(wallet_key(profile), limit=ALL)
+                ),
+            )
+        for tenant_id in {profile.tenant_id for profile in self.profiles.values()}:
+            found[tenant_id] = store.payments(PaymentQuery(tenant_id=tenant_id, limit=100))
+        found |= {f"{key}": store.total(key) for key in self.accounts()}
+        return found | {stream: store.view(stream) for stream in self.rows}
+
+    def _statements(self, store: Any) -> None:
+        for profile in self.profiles.values():
+            lines = store.statement(wallet_key(profile), limit=ALL)[::-1]
+            balance = 0
+            for number, line in enumerate(lines, start=1):
+                balance += line.line.leg.credit_minor
+                assert (line.number, line.balance_after_minor) == (number, balance)
+
+    def _figures(self) -> None:
+        """Every balance again, straight from the journal."""
+        for tenant_id in {profile.tenant_id for profile in self.profiles.values()}:
+            books = balances(
+                fact.entry for fact in self.journal if fact.entry and fact.tenant_id == tenant_id
+            )
+            for currency in {currency for _, currency in books}:
+                assert sum(minor for (_, of), minor in books.items() if of == currency) == 0
+            for profile in self.profiles.values():
+                if profile.tenant_id == tenant_id:
+                    self._wallet_figures(profile, books)
+            for key in self.accounts():
+                if key.tenant_id == tenant_id:
+                    debited, credited = self.store.total(key)
+                    assert credited - debited == books[key.account, key.currency], key
+
+    def _wallet_figures(self, profile: Profile, books: Mapping[tuple[Account, str], int]) -> None:
+        key = wallet_key(profile)
+        available = books.get((key.account, key.currency), 0)
+        held = books.get((Account(f"{key.account}:held"), key.currency), 0)
+        wallet = self.store.wallet(profile)
+        assert (wallet.available_minor, wallet.held_minor) == (available, held)
+        assert sum(one.amount_minor for one in self.store.reserved(profile)) == held
+
+    def _both_tables(self) -> None:
+        """The provider's table and our facts tell the same."""
+        for payment_id, tally in self.tallies.items():
+            if not payment_id.startswith("pay_"):
+                continue
+            charge = self.bank.charges.get(payment_id)
+            ours = (tally.authorized, tally.captured, tally.refunded)
+            theirs = (charge.authorized, charge.captured, charge.refunded) if charge else (0, 0, 0)
+            assert ours == theirs, payment_id
+
+
+def profile_of(account_id: str, opened: AccountOpened, fact: Recorded) -> Profile:
+    return Profile(
+        tenant_id=opened.tenant_id,
+        account_id=account_id,
+        currency=opened.currency,
+        kind=opened.kind,
+        opened_at=fact.recorded_at,
+        min_balance_minor=opened.min_balance_minor,
+        parent=opened.parent,
+        priority=opened.priority,
+        expires_at=opened.expires_at,
+    )
+
+
+def _again(store: Memory, fact: Recorded) -> Batch:
+    """The write of one fact, with what of an account follows from it."""
+    opens: Profile | None = None
+    amends: Amendment | None = None
+    known = store.profile(fact.tenant_id, fact.stream)
+    match fact.event:
+        case AccountOpened() as opened:
+            opens = profile_of(fact.stream, opened, fact)
+        case AccountMinBalanceChanged(min_balance_minor=minor, was_minor=was) if known:
+            profile = replace(known, min_balance_minor=minor)
+            amends = Amendment(profile=profile, spendable_minor=was - minor)
+        case AccountClosing(closes_at=closes_at) if known:
+            amends = Amendment(profile=replace(known, closes_at=closes_at))
+        case _:
+            pass
+    return Batch(
+        stream=fact.stream,
+        tenant_id=fact.tenant_id,
+        after=store.read(fact.stream).head,
+        drafts=(Draft(event=fact.event, entry=fact.entry),),
+        at=fact.recorded_at,
+        execution=fact.execution,
+        opens=opens,
+        amends=amends,
+    )
+
+
+WRITES: Final = frozenset({"advance", "bind"})
+
+
+class Watched:
+    """A store whose writes an auditor is told of, and of which every call is a place to stop."""
+
+    def __init__(self, store: Any, auditor: Auditor, relay: Relay, told: Told) -> None:
+        self._store = store
+        self._auditor = auditor
+        self._relay = relay
+        self._told = told
+
+    def __getattr__(self, name: str) -> Any:
+        port = getattr(self._store, name)
+
+        def call(*given: Any, **named: Any) -> Any:
+            self._relay.stop(reading=name not in WRITES)
+            return port(*given, **named)
+
+        return call
+
+    def append(self, batch: Batch) -> AppendResult:
+        self._relay.stop()
+        answer: AppendResult = self._store.append(batch)
+        if isinstance(answer, Appended):
+            with self._watching():
+                self._auditor.appended(batch, answer.recorded)
+            self._told(answer.recorded)
+        return answer
+
+    def post(self, wallet: AccountKey, *given: Any) -> None:
+        self._relay.stop()
+        self._store.post(wallet, *given)
+        with self._watching():
+            self._auditor.moved(wallet)
+
+    @contextmanager
+    def _watching(self) -> Iterator[None]:
+        """What the auditor finds counts, whatever its actor makes of it."""
+        try:
+            yield
+        except AssertionError as broken:
+            self._relay.moving.error = broken
+            raise
