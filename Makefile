@@ -11,7 +11,7 @@ SAM := .venv-sam/bin/sam
 LAYER ?= build/layer/python
 TESTS ?= tests
 
-.PHONY: help demo test check up down reload dead-letters verify lock build layer sam clean stack-tools dev-tools sam-tools
+.PHONY: help demo test chaos check up down reload dead-letters verify lock build layer sam clean stack-tools dev-tools sam-tools
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -21,6 +21,9 @@ demo: stack-tools ## Start a stack, show a payment, its undo and its books, and 
 
 test: dev-tools ## Run all tests; TESTS=tests/domain for some of them
 	@$(PYTHON) -m pytest $(TESTS)
+
+chaos: dev-tools ## Break every flow at every point, in full, and write docs/chaos.md
+	@PYTHONPATH=.:shared:functions $(PYTHON) -m tests.chaos
 
 check: dev-tools ## Check style, types, imports, template and state machines
 	$(BIN)/ruff check .

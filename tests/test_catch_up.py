@@ -1,5 +1,6 @@
 """The walk that compares the events with what should have followed them, and makes it good."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,10 +11,16 @@ from moto import mock_aws
 from analytics.handler import count
 from analytics.witness import CountedEvents
 from florin.adapters.memory import Memory
-from florin.catch_up import BUS_LATE_AFTER, BUS_REMEMBERED, VIEW_LATE_AFTER, CaughtUp
-from florin.ports import LetterFilter, LetterState
+from florin.catch_up import (
+    BUS_LATE_AFTER,
+    BUS_REMEMBERED,
+    DATED_FOR,
+    VIEW_LATE_AFTER,
+    CaughtUp,
+)
+from florin.ports import Advance, LetterFilter, LetterState
 from tests.support.engine import Engine
-from tests.support.examples import TENANT, accepted_payment
+from tests.support.examples import TENANT, accepted_payment, opened_account
 from tests.support.tables import make_table
 
 SECOND = timedelta(seconds=1)
@@ -141,3 +148,37 @@ def test_what_analytics_counted_it_has_heard_of(monkeypatch: pytest.MonkeyPatch)
         handler._client.cache_clear()
         witness = CountedEvents(client, table)
         assert witness.heard_of(["evt_1_1", "evt_2_1"]) == {"evt_1_1"}
+
+
+def test_a_stream_that_nobody_would_look_after_is_dated_again(
+    engine: Engine, payment_id: str
+) -> None:
+    engine.flow()
+    view = engine.store.view(payment_id)
+    assert view is not None
+    undated = replace(view, due_at=None)
+    assert engine.store.advance([Advance(view=undated, from_version=view.version)])
+    engine.clock.advance(BUS_LATE_AFTER + SECOND)
+    assert engine.store.due(engine.clock.now(), 10) == ()
+    assert engine.catch_up.run() == CaughtUp(events=1, undated=1)
+    assert engine.store.due(engine.clock.now(), 10) == (payment_id,)
+    assert engine.catch_up.run() == CaughtUp(events=1)
+
+
+def test_only_what_owes_something_is_dated(engine: Engine) -> None:
+    seller = opened_account(engine.store)
+    engine.flow()
+    engine.clock.advance(BUS_LATE_AFTER + SECOND)
+    assert engine.catch_up.run().undated == 0
+    view = engine.store.view(seller)
+    assert view is not None
+    assert view.due_at is None
+
+
+def test_what_has_rested_for_a_month_is_not_read(engine: Engine, payment_id: str) -> None:
+    engine.flow()
+    view = engine.store.view(payment_id)
+    assert view is not None
+    engine.store.advance([Advance(view=replace(view, due_at=None), from_version=view.version)])
+    engine.clock.advance(DATED_FOR + SECOND)
+    assert engine.catch_up.run().undated == 0

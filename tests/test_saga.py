@@ -179,6 +179,18 @@ def test_a_lookup_answers_for_who_died(found: ProviderAnswer, ends: Outcome) -> 
     assert world.asked(Operation.AUTHORIZATION) == 1
 
 
+def test_a_void_whose_owner_died_is_finished_by_the_next_execution() -> None:
+    world = World(capture=NO, void=Unknown(reason="read_timeout"))
+    world.run(*FORWARD)
+    assert world.run(*UNDO) == [Outcome.WAIT, Outcome.WAIT]
+    world.provider.shown[f"{world.payment_id}:void"] = Approved(provider_reference="ch_1")
+    world.clock.advance(CALL_BUDGET)
+    # The machine goes to Void only if the forward steps do not tell it to wait.
+    assert world.run(*FORWARD) == [Outcome.COMPENSATE] * 3
+    assert world.run(*UNDO) == [Outcome.COMPENSATE, Outcome.DONE]
+    assert world.asked(Operation.VOID) == 1
+
+
 def test_not_found_is_final_only_after_a_while() -> None:
     world = World(authorization=Unknown(reason="read_timeout"))
     world.run(*FORWARD)

@@ -186,6 +186,26 @@ def test_nothing_was_done_and_only_time_can_tell(world: World) -> None:
     assert world.charges == PAID
 
 
+def test_what_another_attempt_authorized_is_not_found_late(world: World) -> None:
+    """Both attempts have one reference, so who looks the first one up finds the second."""
+    world.accept("tok_timeout_once", CaptureMethod.MANUAL)
+    world.run(*FORWARD)
+    world.clock.advance(CALL_BUDGET + NOT_FOUND_FINAL_AFTER)
+    assert world.run(*FORWARD) is Outcome.CONTINUE
+    assert world.run(*FORWARD) is Outcome.WAIT
+    assert world.charges == [("authorized", 0, 0)]
+    world.record(RequestCancel())
+    assert world.follow_up() is Outcome.DONE
+    assert isinstance(world.state, Canceled)
+    assert world.state.doubts
+
+    ended = world.types
+    world.clock.advance(timedelta(hours=1))
+    assert world.follow_up() is Outcome.DONE
+    assert world.types == ended
+    assert world.charges == LET_GO
+
+
 class LateProvider(SimulatorProvider):
     """Its requests to authorize need so long on their way that nobody waits for them any more."""
 

@@ -19,6 +19,7 @@ from florin.ports import (
     Books,
     Clock,
     DeadLetters,
+    EventStore,
     EventWalk,
     HopUnavailableError,
     LetterState,
@@ -26,6 +27,7 @@ from florin.ports import (
     Passed,
     Witness,
 )
+from florin.projection import view_of
 
 VIEW_LATE_AFTER: Final = timedelta(minutes=1)
 BUS_LATE_AFTER: Final = timedelta(minutes=15)
@@ -35,19 +37,28 @@ BUS_REMEMBERED: Final = timedelta(days=30)
 ASKED_AT_ONCE: Final = 100
 
 
+DATED_FOR: Final = timedelta(days=30)
+"""So long after its last fact a stream's deadline is derived anew. An operator has heard of what
+is owed for longer."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaughtUp:
-    """What a walk found: events passed, and of the missing how many were made good and not."""
+    """What a walk found: events passed, of the missing how many were made good and not, and how
+    many streams nobody would have looked after.
+    """
 
     events: int = 0
     made_good: int = 0
     left_open: int = 0
+    undated: int = 0
 
     def __add__(self, other: "CaughtUp") -> "CaughtUp":
         return CaughtUp(
             events=self.events + other.events,
             made_good=self.made_good + other.made_good,
             left_open=self.left_open + other.left_open,
+            undated=self.undated + other.undated,
         )
 
 
@@ -56,6 +67,7 @@ class CatchUp:
     """`told` are the types of events that the witness hears of when all is well."""
 
     events: EventWalk
+    store: EventStore
     books: Books
     witness: Witness
     told: AbstractSet[str]
@@ -72,7 +84,22 @@ class CatchUp:
             found += CaughtUp(events=len(some))
             for missing in (*self._unprojected(some, now), *self._unheard_of(some, now)):
                 found += self._made_good(missing, now)
+            found += CaughtUp(undated=sum(self._dated(some, now)))
         return found
+
+    def _dated(self, some: tuple[Passed, ...], now: datetime) -> Iterator[bool]:
+        """For each stream that begins among these: whether its deadline was missing, and is not."""
+        for event in some:
+            if event.version != 1:
+                continue
+            view = self.books.view(event.stream)
+            if view is None or view.due_at is not None or now - view.updated_at > DATED_FOR:
+                continue
+            derived = view_of(self.store.read(event.stream))
+            # A view that is behind was made good above, and one that was looked after often enough
+            # may be due no more.
+            if derived.version == view.version and derived.due_at is not None and not view.resumes:
+                yield self.books.postpone(view, derived.due_at)
 
     def _unprojected(self, some: tuple[Passed, ...], now: datetime) -> Iterator[Arrival]:
         """For each stream whose view is late, its first event that the view does not contain."""

@@ -78,6 +78,9 @@ ANSWER_TIME: Final = timedelta(seconds=6)
 PAYMENT_STEPS: Final = frozenset(Step) - {Step.REFUND}
 """What the state machine `payment` does, a step at a time."""
 
+FORWARD_STEPS: Final = frozenset({Step.ASSESS_RISK, Step.AUTHORIZE, Step.CAPTURE})
+"""Those of them that come before the machine asks whether there is something to undo."""
+
 FOLLOW_UP_STEPS: Final = frozenset({Step.CAPTURE, Step.REFUND, Step.VOID, Step.FINISH})
 """What can be owed once a payment is authorized: the machine `follow_up` does it all in one."""
 
@@ -135,7 +138,12 @@ class Saga:
 
     def run(self, step: Step, payment_id: str, execution: str) -> Outcome:
         """Do `step` if the payment owes it, and say how its execution goes on."""
-        return outcome(self._run({step}, payment_id, execution), PAYMENT_STEPS)
+        payment = self._run({step}, payment_id, execution)
+        found = outcome(payment, PAYMENT_STEPS)
+        if step in FORWARD_STEPS and isinstance(payment, Undoing) and found is Outcome.WAIT:
+            # Who was voiding may be gone. Void, which comes next, finds out, or says to wait.
+            return Outcome.COMPENSATE
+        return found
 
     def follow_up(self, payment_id: str, execution: str) -> Outcome:
         """Do whatever the payment owes after its authorization, or after its end."""

@@ -41,8 +41,10 @@ PATIENCE_S = 10.0
 HTML = b"<html><body>Bad Gateway</body></html>"
 
 
-def provider_at(url: str, secret: str = SECRET, **timeouts: Timeouts) -> SimulatorProvider:
-    return SimulatorProvider(ProviderRoute(name="simulator", url=url), secret, **timeouts)
+def provider_at(
+    url: str, secret: str = SECRET, timeouts: Timeouts | None = None
+) -> SimulatorProvider:
+    return SimulatorProvider(ProviderRoute(name="simulator", url=url), secret, timeouts)
 
 
 @pytest.fixture

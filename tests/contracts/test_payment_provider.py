@@ -23,7 +23,15 @@ from florin.ports import PaymentProvider, ProviderRoute
 from simulator.handler import Simulator
 from simulator.tokens import TOKENS, Kind
 from tests.support.examples import NOON, TEN, TENANT, THREE_PERCENT
-from tests.support.simulator import SECRET, charges, make_simulator, serving
+from tests.support.simulator import (
+    SECRET,
+    MemoryBooks,
+    charges,
+    in_process,
+    make_simulator,
+    memory_simulator,
+    serving,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -48,13 +56,19 @@ def clock() -> ManualClock:
     return ManualClock(NOON)
 
 
-@pytest.fixture
-def simulator(local_dynamodb: "DynamoDBClient", clock: ManualClock) -> Simulator:
-    return make_simulator(local_dynamodb, clock)
+@pytest.fixture(params=["over_http", "in_process"])
+def simulator(request: pytest.FixtureRequest, clock: ManualClock) -> Simulator:
+    if request.param == "in_process":
+        return memory_simulator(clock)
+    client: DynamoDBClient = request.getfixturevalue("local_dynamodb")
+    return make_simulator(client, clock)
 
 
 @pytest.fixture
 def provider(simulator: Simulator) -> Iterator[PaymentProvider]:
+    if isinstance(simulator.service.books, MemoryBooks):
+        yield in_process(simulator)
+        return
     with serving(simulator) as url:
         yield SimulatorProvider(ProviderRoute(name="simulator", url=url), SECRET)
 

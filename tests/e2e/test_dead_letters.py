@@ -22,10 +22,17 @@ from infra.local import Stack
 from infra.local.lifecycle import STACK_NAME
 from infra.simulator_books import simulator_books
 from tests.e2e.test_money import accepted
+from tests.support.tenants import with_tenant
 
 NET = 970
 PATIENCE_S = 60.0
 POLL_S = 0.2
+
+
+@pytest.fixture(scope="module")
+def stack(stack: Stack) -> Stack:
+    """With a tenant whose books may be broken for good."""
+    return with_tenant(stack, "Siena Ruins")
 
 
 @pytest.fixture
@@ -214,6 +221,7 @@ def catch_up(stack: Stack) -> CatchUp:
     events = StoredEvents(dynamodb, stack.tables["events"])
     tables = {name: stack.tables[name] for name in ("events", "idempotency", "accounts", "views")}
     letters = DynamoDeadLetters(dynamodb, stack.tables["dead_letters"])
+    dynamo = Dynamo(dynamodb, Tables(**tables))
     clock = ManualClock(SystemClock().now() + BUS_LATE_AFTER + timedelta(minutes=1))
     hops = {
         hop: ReaderHop(events, stack.client("lambda"), resource(stack, f"{hop.title()}Function"))
@@ -221,7 +229,8 @@ def catch_up(stack: Stack) -> CatchUp:
     }
     return CatchUp(
         events=events,
-        books=Dynamo(dynamodb, Tables(**tables)),
+        store=dynamo,
+        books=dynamo,
         witness=CountedEvents(dynamodb, stack.tables["analytics"]),
         told=TOLD,
         letters=letters,

@@ -1,31 +1,22 @@
 """The fees of a tenant that has a schedule of its own, from its item to the books."""
 
-import secrets
-
 import pytest
 
 from infra.client import Client, Json
-from infra.local import Stack, Tenant
-from infra.seed import config_items, put_items
+from infra.local import Stack
+from tests.support.tenants import with_tenant
 
 
 @pytest.fixture(scope="module")
 def client(stack: Stack) -> Client:
     """A new tenant that takes 2.9 per cent and 30 cents of a payment in dollars, and keeps it."""
-    tenant = Tenant(f"tn_{secrets.token_hex(8)}", "Siena Gold", f"sk_test_{secrets.token_hex(16)}")
-    pepper = stack.client("secretsmanager").get_secret_value(SecretId=stack.outputs["PepperSecret"])
     schedule = {
         "fee_basis_points": 250,
         "fee_basis_points_in": {"USD": 290},
         "fee_fixed_minor": {"USD": 30},
         "fee_on_refund": "keep",
     }
-    items = [
-        item | schedule if item["id"].startswith("tenant#") else item
-        for item in config_items((tenant,), pepper["SecretString"], stack.simulator_url)
-    ]
-    put_items(stack.client("dynamodb"), stack.tables["config"], items)
-    return Client(stack.api_url, tenant.api_key)
+    return Client.of(with_tenant(stack, "Siena Gold", schedule))
 
 
 def paid(client: Client, seller: str, currency: str) -> Json:

@@ -111,6 +111,7 @@ class Engine:
     def catch_up(self) -> CatchUp:
         return CatchUp(
             events=MemoryWalk(self.store),
+            store=self.store,
             books=self.store,
             witness=self,
             told=PUBLIC_TYPES,

@@ -5,7 +5,7 @@ error object: a gateway or proxy in between answers with the same statuses and k
 the money. Whatever is not listed here as certain is `Unknown`, and gets looked up.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -68,9 +68,15 @@ class SimulatorProvider:
 
     not_found_final_after = NOT_FOUND_FINAL_AFTER
 
-    def __init__(self, route: ProviderRoute, secret: str, timeouts: Timeouts | None = None) -> None:
+    def __init__(
+        self,
+        route: ProviderRoute,
+        secret: str,
+        timeouts: Timeouts | None = None,
+        endpoint: Callable[[str, Mapping[str, str], Timeouts | None], Endpoint] = Endpoint,
+    ) -> None:
         headers = {"Authorization": f"Bearer {secret}"}
-        self._endpoint = Endpoint(route.url, headers, timeouts)
+        self._endpoint = endpoint(route.url, headers, timeouts)
 
     def authorize(self, call: Call, terms: PaymentInitiated) -> ProviderAnswer:
         body = {

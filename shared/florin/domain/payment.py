@@ -1094,7 +1094,13 @@ def _last_call(item: Owed) -> Call:
 def _found_late(asked: RecordLateSuccess, payment: Payment) -> tuple[PaymentEvent, ...] | Refusal:
     if not isinstance(payment, Failed | Canceled) or asked.doubt not in payment.doubts:
         return NOTHING
-    call = asked.doubt.call
+    call, known = asked.doubt.call, payment.was_authorized
+    if (
+        call.operation is Operation.AUTHORIZATION
+        and known is not None
+        and known.provider_reference == asked.provider_reference
+    ):
+        return NOTHING  # a later attempt's, under the same reference: it was given back already
     return (
         PaymentFoundLate(
             operation=call.operation,

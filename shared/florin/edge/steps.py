@@ -17,15 +17,15 @@ from florin.saga import Saga
 Handler = Callable[[dict[str, Any], object], dict[str, str]]
 
 
-def step_handler(step: Step) -> Handler:
-    """The handler for one state of the state machine `payment`."""
-    saga = _saga()
+def step_handler(step: Step, saga: Saga | None = None) -> Handler:
+    """The handler for one state of the state machine `payment`, on AWS unless told otherwise."""
+    saga = saga or _saga()
     return _handler(step, lambda payment_id, execution: saga.run(step, payment_id, execution))
 
 
-def follow_up_handler() -> Handler:
-    """The handler for the one state of the state machine `follow_up`."""
-    return _handler("FollowUp", _saga().follow_up)
+def follow_up_handler(saga: Saga | None = None) -> Handler:
+    """The handler for the one state of the state machine `follow_up`, likewise."""
+    return _handler("FollowUp", (saga or _saga()).follow_up)
 
 
 def _saga() -> Saga:

@@ -127,6 +127,18 @@ def stored_events() -> "StoredEvents":
 
 
 @cache
+def readers() -> "Mapping[str, Hop]":
+    """The hops that read the stream of events."""
+    from florin.adapters.hops import ReaderHop  # noqa: PLC0415
+
+    functions = aws.client("lambda", tries_max=1, read_timeout_s=READER_TIME_S)
+    return {
+        name: ReaderHop(stored_events(), functions, setting(f"{name.upper()}_FUNCTION"))
+        for name in ("projector", "publisher")
+    }
+
+
+@cache
 def hops() -> "Mapping[str, Hop]":
     """Every hop that dead letters come from, by its name, made when the first one is redriven."""
     from florin.adapters.hops import MachineHop, QueueHop, ReaderHop  # noqa: PLC0415
