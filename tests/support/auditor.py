@@ -17,18 +17,39 @@ from florin.domain.account import (
     AccountMinBalanceChanged,
     AccountOpened,
 )
-from florin.domain.chart import holder_of, is_held, is_wallet
+from florin.domain.chart import (
+    PLATFORM_FEES,
+    REFUNDS_IN_TRANSIT,
+    held,
+    holder_of,
+    is_held,
+    is_wallet,
+    receivable,
+    wallet,
+)
+from florin.domain.funding import stretch
 from florin.domain.history import Draft, Recorded
 from florin.domain.hold import INITIAL as NO_HOLD
-from florin.domain.hold import ClosedHold, HoldCaptured, HoldEvent, HoldPlaced, HoldReleased
+from florin.domain.hold import (
+    ClosedHold,
+    Hold,
+    HoldCaptured,
+    HoldEnding,
+    HoldEvent,
+    HoldPlaced,
+    HoldReleased,
+    OpenHold,
+)
 from florin.domain.hold import evolve as evolve_hold
 from florin.domain.ledger import Account, Entry, Side, balances
+from florin.domain.money import Money
 from florin.domain.payment import (
     ATTEMPTS_MAX,
     AUTHORIZATION,
     INITIAL,
     VOID,
     Canceled,
+    Captured,
     Failed,
     Payment,
     PaymentAuthorized,
@@ -43,6 +64,8 @@ from florin.domain.payment import (
     PaymentVoided,
     ProviderCallDeclined,
     ProviderCallNotAttempted,
+    ProviderCallStarted,
+    Unseen,
     evolve,
 )
 from florin.domain.provider import Approved, Declined
@@ -85,9 +108,10 @@ class Auditor:
         self.keys: list[tuple[str, str]] = []
         self.rows: dict[str, tuple[Row, ...]] = {}
         self.payments: dict[str, Payment] = {}
-        self.holds: dict[str, Any] = {}
+        self.holds: dict[str, Hold] = {}
         self.profiles: dict[tuple[str, str], Profile] = {}
         self.sums: Counter[AccountKey] = Counter()
+        self.moves: dict[str, Counter[str]] = defaultdict(Counter)
         self.debits: Counter[AccountKey] = Counter()
         self.tallies: dict[str, Tally] = defaultdict(Tally)
 
@@ -95,6 +119,8 @@ class Auditor:
 
     def appended(self, batch: Batch, facts: Sequence[Recorded]) -> None:
         """Some facts were written."""
+        if self._again(batch, facts):
+            return
         self._chain(batch, facts)
         if batch.receipt is not None:
             self.keys.append((batch.receipt.tenant_id, batch.receipt.key))
@@ -103,9 +129,21 @@ class Auditor:
             self.journal.append(fact)
             self._fact(fact)
             if fact.entry is not None:
-                self._entry(fact.tenant_id, fact.entry)
+                self._entry(fact, fact.entry)
+        self._money(batch.stream)
         for fact in facts:
             self._wallets(fact)
+
+    def _again(self, batch: Batch, facts: Sequence[Recorded]) -> bool:
+        """Whether who wrote was told so of what another one has written to the letter: a store may,
+        where it cannot be told from its own first try, and nothing hangs on whose it is.
+        """
+        stand = self.rows.get(batch.stream, ())[batch.after.version :][: len(facts)]
+        if not stand or [row.hash for row in stand] != [fact.hash for fact in facts]:
+            return False
+        assert batch.receipt is None, "two requests had one effect"
+        assert not any(isinstance(fact.event, ProviderCallStarted) for fact in facts)
+        return True
 
     def _chain(self, batch: Batch, facts: Sequence[Recorded]) -> None:
         """Nothing that stood changes, and what is new is chained to it."""
@@ -115,15 +153,18 @@ class Auditor:
         assert [row.hash for row in now[len(known) :]] == [fact.hash for fact in facts]
         self.rows[batch.stream] = now
 
-    def _entry(self, tenant_id: str, entry: Entry) -> None:
+    def _entry(self, fact: Recorded, entry: Entry) -> None:
         for sides in (entry.legs(), *[self._both(posting) for posting in entry.postings]):
             by_currency: Counter[str] = Counter()
             for leg in sides:
                 by_currency[leg.amount.currency] += leg.credit_minor
             assert not any(by_currency.values()), f"an entry does not balance: {entry}"
         for leg in entry.legs():
-            key = AccountKey(tenant_id=tenant_id, account=leg.account, currency=leg.amount.currency)
+            key = AccountKey(
+                tenant_id=fact.tenant_id, account=leg.account, currency=leg.amount.currency
+            )
             self.sums[key] += leg.credit_minor
+            self.moves[fact.stream][leg.account] += leg.credit_minor
             if leg.side is Side.DEBIT:
                 self.debits[key] += leg.amount.minor
             if is_held(leg.account) or leg.account == "refunds:in_transit":
@@ -149,15 +190,15 @@ class Auditor:
         """A wallet's guard or statement was written to."""
         profile = self.profiles[key.tenant_id, holder_of(key.account)]
         assert self.sums[key] >= profile.min_balance_minor, "a command overdrew a wallet"
-        wallet = self.store.wallet(profile)
-        assert wallet.available_minor >= profile.min_balance_minor, "spendable is negative"
-        assert wallet.held_minor >= 0, "less than nothing is held"
+        told = self.store.wallet(profile)
+        assert told.available_minor >= profile.min_balance_minor, "spendable is negative"
+        assert told.held_minor >= 0, "less than nothing is held"
         arrived = sum(
             line.line.leg.amount.minor
             for line in self.store.statement(key, limit=ALL)
             if line.line.leg.side is Side.CREDIT
         )
-        assert wallet.available_minor == arrived - self.debits[key], "the guard is wrong"
+        assert told.available_minor == arrived - self.debits[key], "the guard is wrong"
 
     # What a fact may be.
 
@@ -175,6 +216,7 @@ class Auditor:
                 assert not isinstance(hold, ClosedHold), "what had ended went on"
                 self.holds[fact.stream] = evolve_hold(hold, cast("HoldEvent", fact.event))
                 self._hold_caps(self.tallies[fact.stream], cast("HoldEvent", fact.event))
+                self._time(self.holds[fact.stream], fact)
             case _:
                 self._account(fact.stream, cast("AccountEvent", fact.event), fact)
 
@@ -216,6 +258,72 @@ class Auditor:
                 tally.captured += sum(part.amount.minor for part in parts)
         assert tally.captured <= tally.authorized, "more than was held"
 
+    def _time(self, hold: Hold, fact: Recorded) -> None:
+        """Until its time a hold is there for its recipients, and from then on for its payer."""
+        assert isinstance(hold, OpenHold | ClosedHold)
+        until = hold.terms.expires_at
+        match fact.event:
+            case HoldReleased(ending=HoldEnding.EXPIRED):
+                assert until is not None
+                assert until <= fact.recorded_at, "expired before its time"
+            case HoldCaptured() | HoldReleased():
+                assert until is None or fact.recorded_at < until, "used after its time"
+            case _:
+                pass
+
+    # Where the money of a stream is.
+
+    def _money(self, stream: str) -> None:
+        """What the entries of a stream come to is what its facts say became of the money."""
+        wanted: Counter[str] = Counter()
+        if stream in self.holds:
+            self._money_of_hold(self.holds[stream], self.tallies[stream], wanted)
+        elif stream in self.payments and not isinstance(self.payments[stream], Unseen):
+            self._money_of_payment(self.payments[stream], self.tallies[stream], wanted)
+        moved = {account: minor for account, minor in self.moves[stream].items() if minor}
+        due = {account: minor for account, minor in wanted.items() if minor}
+        assert moved == due, f"the money of {stream} is not where its facts say"
+
+    def _money_of_hold(self, hold: Hold, tally: Tally, wanted: Counter[str]) -> None:
+        assert isinstance(hold, OpenHold | ClosedHold)
+        payer = wallet(hold.terms.account_id)
+        given = sum(hold.captured.values())
+        for recipient, minor in hold.captured.items():
+            wanted[wallet(recipient)] += minor
+        left = 0 if isinstance(hold, ClosedHold) else tally.authorized - tally.captured
+        wanted[held(hold.terms.account_id)] += left
+        wanted[payer] -= given + left
+
+    def _money_of_payment(self, payment: Payment, tally: Tally, wanted: Counter[str]) -> None:
+        assert not isinstance(payment, Unseen)
+        terms = payment.terms
+        if isinstance(payment, Captured):
+            fee = terms.fee_terms.fee_on(payment.captured)
+            assert payment.fee == fee, "not the fee that one capture would have cost"
+            kept = (fee - payment.fee_given_back).minor
+            asked_back = sum(tally.refunding.values())
+            wanted[PLATFORM_FEES] += kept
+            wanted[wallet(terms.recipient)] += tally.captured - tally.refunded - asked_back - kept
+            wanted[REFUNDS_IN_TRANSIT] += asked_back
+        if not terms.funding:
+            wanted[receivable(terms.provider)] -= tally.captured - tally.refunded
+            return
+        over = isinstance(payment, Failed | Canceled) or (
+            isinstance(payment, Captured) and payment.closed
+        )
+        used = tally.captured if over else terms.amount.minor
+        for draw in stretch(terms.funding, Money(0, terms.amount.currency), terms.amount):
+            mine = min(draw.amount.minor, used)
+            used -= mine
+            back = payment.returned.get(draw.account_id, 0) if isinstance(payment, Captured) else 0
+            assert 0 <= back <= mine, "more came back than was given"
+            wanted[wallet(draw.account_id)] += back - mine
+        left = 0 if over else terms.amount.minor - tally.captured
+        for draw in reversed(terms.funding):
+            mine = min(draw.amount.minor, left)
+            left -= mine
+            wanted[held(draw.account_id)] += mine
+
     def _word(self, payment_id: str, event: PaymentEvent) -> None:
         """What is recorded of a call is what the provider says of it."""
         deeds = self.bank.deeds
@@ -252,6 +360,8 @@ class Auditor:
                 self.profiles[key] = replace(self.profiles[key], min_balance_minor=minor)
             case AccountClosing(closes_at=closes_at):
                 assert self.profiles[key].closes_at is None, "closed twice"
+                left = self.store.wallet(self.profiles[key])
+                assert left.available_minor == left.balance_minor == 0, "closed with money"
                 self.profiles[key] = replace(self.profiles[key], closes_at=closes_at)
 
     # What follows from the facts.
@@ -274,7 +384,7 @@ class Auditor:
         fresh = Memory()
         projector = Projector(store=fresh, books=fresh)
         for fact in self.journal:
-            assert isinstance(fresh.append(_again(fresh, fact)), Appended)
+            assert isinstance(fresh.append(_written_again(fresh, fact)), Appended)
             projector.project([fact.stream])
         return fresh
 
@@ -330,10 +440,10 @@ class Auditor:
     def _wallet_figures(self, profile: Profile, books: Mapping[tuple[Account, str], int]) -> None:
         key = wallet_key(profile)
         available = books.get((key.account, key.currency), 0)
-        held = books.get((Account(f"{key.account}:held"), key.currency), 0)
-        wallet = self.store.wallet(profile)
-        assert (wallet.available_minor, wallet.held_minor) == (available, held)
-        assert sum(one.amount_minor for one in self.store.reserved(profile)) == held
+        aside = books.get((held(profile.account_id), key.currency), 0)
+        told = self.store.wallet(profile)
+        assert (told.available_minor, told.held_minor) == (available, aside)
+        assert sum(one.amount_minor for one in self.store.reserved(profile)) == aside
 
     def _both_tables(self) -> None:
         """The provider's table and our facts tell the same."""
@@ -360,7 +470,7 @@ def profile_of(account_id: str, opened: AccountOpened, fact: Recorded) -> Profil
     )
 
 
-def _again(store: Memory, fact: Recorded) -> Batch:
+def _written_again(store: Memory, fact: Recorded) -> Batch:
     """The write of one fact, with what of an account follows from it."""
     opens: Profile | None = None
     amends: Amendment | None = None

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from florin.adapters.clock import ManualClock
 from florin.domain.money import Money
 from florin.domain.payment import Call, PaymentAuthorized, PaymentInitiated
 from florin.domain.provider import (
@@ -15,7 +16,7 @@ from florin.domain.provider import (
     ProviderAnswer,
     Unknown,
 )
-from florin.ports import Clock, PaymentProvider
+from florin.ports import PaymentProvider
 from tests.support.relay import Gone, Relay
 
 NO = Declined(code="no", hardness=Hardness.HARD)
@@ -33,7 +34,9 @@ class Fate(StrEnum):
     """Done, but the answer is lost."""
     SILENT_NO = "silent_no"
     LATE = "late"
-    """Done, the answer lost, and it shows only just before a look-up's word is final."""
+    """Done, the answer lost, and it shows only just before a look-up's word is final. A look-up's
+    own answer takes as long as that.
+    """
     FATAL = "fatal"
     """Done, but who asked is gone."""
 
@@ -64,7 +67,7 @@ class Bank(PaymentProvider):
 
     not_found_final_after = timedelta(seconds=5)
 
-    def __init__(self, relay: Relay, clock: Clock) -> None:
+    def __init__(self, relay: Relay, clock: ManualClock) -> None:
         self._relay = relay
         self._clock = clock
         self._asked: set[str] = set()
@@ -116,7 +119,12 @@ class Bank(PaymentProvider):
     ) -> ProviderAnswer | None:
         self._relay.stop()
         deed, now = self.deeds.get(call.reference), self._clock.now()
-        self._relay.stop()  # the answer is on its way, and may be old when it comes
+        # The answer is on its way, and may be old when it comes.
+        self._relay.stop()
+        fates = self._relay.moving.fates
+        if fates and fates[0] == Fate.LATE:
+            fates.pop(0)
+            self._clock.advance(self.not_found_final_after)
         if deed is None or deed.shows_at > now:
             return None
         done = isinstance(deed.answer, Approved)
