@@ -24,6 +24,7 @@ from florin.ports import (
     Tenant,
 )
 from florin.projection import Projector
+from florin.verification import Runs, VerificationDesk, Wakeups
 
 UNDER_WAY: Final = frozenset({Status.PROCESSING, Status.AUTHORIZED, Status.AWAITING_PROVIDER})
 UNDER_WAY_MAX: Final = 20
@@ -44,6 +45,8 @@ class App:
     accounts: Accounts
     config: Config
     sagas: Sagas
+    runs: Runs
+    wakeups: Wakeups
     clock: Clock
     ids: Ids
     pepper: Callable[[], bytes]
@@ -99,6 +102,16 @@ class App:
     @property
     def redriver(self) -> Redriver:
         return Redriver(letters=self.letters, hops=self.hops(), clock=self.clock)
+
+    @property
+    def verification(self) -> VerificationDesk:
+        return VerificationDesk(
+            store=self.store,
+            runs=self.runs,
+            wakeups=self.wakeups,
+            clock=self.clock,
+            ids=self.ids,
+        )
 
     def tenant(self, tenant_id: str) -> Tenant:
         """The tenant whose key opened the door, so there must be one."""

@@ -15,6 +15,7 @@ from florin.edge.answers import PUBLIC_TYPES
 from florin.edge.queues import RECEIVES_MAX
 from florin.saga import ANSWER_TIME, CALL_BUDGET, CALLS_MAX
 from infra.paths import ROOT
+from verifier.handler import ALL_TENANTS, WORK_S
 
 TEMPLATE = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
 RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
@@ -124,7 +125,10 @@ def test_no_function_may_change_an_event() -> None:
             actions = [actions] if isinstance(actions, str) else actions
             assert not any("*" in action for action in actions), name
             if statement["Resource"] == {"Fn::GetAtt": ["EventsTable", "Arn"]}:
-                assert set(actions) <= {"dynamodb:PutItem", "dynamodb:Query"}, name
+                allowed = {"dynamodb:PutItem", "dynamodb:Query"}
+                if name == "VerifierFunction":
+                    allowed = {"dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:Scan"}
+                assert set(actions) <= allowed, name
 
 
 def test_the_api_reads_views_by_their_keys_and_indexes_only() -> None:
@@ -160,6 +164,30 @@ def statements(properties: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for policy in properties["Policies"]:
         for statement in policy.get("Statement", ()):
             yield statement["Fn::If"][1] if "Fn::If" in statement else statement
+
+
+def test_the_verifier_writes_nothing_but_its_runs() -> None:
+    writes = ("Put", "Update", "Delete", "BatchWrite", "PartiQL")
+    written = {
+        json.dumps(statement["Resource"])
+        for statement in statements(FUNCTIONS["VerifierFunction"])
+        for action in (
+            [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
+        )
+        if action.partition(":")[2].startswith(writes)
+    }
+    assert written == {json.dumps({"Fn::GetAtt": ["VerificationsTable", "Arn"]})}
+
+
+def test_the_verifier_may_call_itself_and_its_messages_outlast_it() -> None:
+    verifier = FUNCTIONS["VerifierFunction"]
+    assert verifier["RecursiveLoop"] == "Allow", "AWS ends what calls itself 16 times"
+    assert timeout_s("VerifierFunction") > 2 * WORK_S
+    queue = RESOURCES["VerifierQueue"]["Properties"]
+    assert queue["VisibilityTimeout"] >= 6 * timeout_s("VerifierFunction")
+    assert json.loads(RESOURCES["VerifierSchedule"]["Properties"]["Targets"][0]["Input"]) == (
+        ALL_TENANTS
+    )
 
 
 def test_the_readers_of_the_stream_keep_what_they_fail_on() -> None:
@@ -252,7 +280,7 @@ def test_every_way_in_which_a_function_is_called_is_known_here() -> None:
     assert kinds <= EVENT_SOURCES, "a new kind of hop: say above where its dead letters lie"
     asynchronous = {"AWS::Scheduler::Schedule", "AWS::Pipes::Pipe", "AWS::SNS::Subscription"}
     assert not asynchronous & {resource["Type"] for resource in RESOURCES.values()}
-    assert len(HOPS) == 12
+    assert len(HOPS) == 14
 
 
 @pytest.mark.parametrize("hop", HOPS)

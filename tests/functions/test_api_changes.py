@@ -319,7 +319,7 @@ def test_an_account_has_a_statement(world: World, paid: str) -> None:
 @pytest.mark.parametrize(
     ("query", "refusal"),
     [
-        ({}, (400, "parameter_missing", "account_id")),
+        ({}, (400, "parameter_missing", "account_id,payment_id")),
         ({"account_id": "x"}, (404, "account_not_found", "account_id")),
         ({"account_id": "own", "limit": "0"}, (400, "parameter_invalid", "limit")),
         ({"account_id": "own", "limit": "101"}, (400, "parameter_invalid", "limit")),

@@ -13,7 +13,7 @@ from typing import Any, Final
 from api.app import App
 from api.routes import handle
 from florin.adapters.clock import ManualClock, UlidIds
-from florin.adapters.memory import Memory, MemoryConfig, MemorySagas
+from florin.adapters.memory import Memory, MemoryConfig, MemoryRunWakeups, MemorySagas
 from florin.adapters.memory_dead_letters import MemoryDeadLetters
 from florin.adapters.risk import PassingRisk
 from florin.adapters.wallet import WalletProvider
@@ -102,6 +102,7 @@ class World:
     provider: ScriptedProvider = field(default_factory=ScriptedProvider)
     letters: MemoryDeadLetters = field(default_factory=MemoryDeadLetters)
     hops: dict[str, Hop] = field(default_factory=dict)
+    wakeups: MemoryRunWakeups = field(default_factory=MemoryRunWakeups)
 
     def __post_init__(self) -> None:
         self.app = App(
@@ -112,6 +113,8 @@ class World:
                 tenants={TENANT: tenant(), OTHER_TENANT: tenant(OTHER_TENANT)},
             ),
             sagas=self.sagas,
+            runs=self.store,
+            wakeups=self.wakeups,
             clock=self.clock,
             ids=UlidIds(),
             pepper=lambda: PEPPER,

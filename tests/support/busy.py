@@ -89,3 +89,6 @@ class BusyClient:
         if turn == 1:
             raise refused("TransactWriteItems", "TransactionInProgressException")
         return self._client.transact_write_items(TransactItems=TransactItems)
+
+    def scan(self, **request: Any) -> Any:
+        return self._done("Scan", READ, lambda: self._client.scan(**request))

@@ -224,5 +224,15 @@ def verify(rows: Sequence[Row], after: Head | None = None) -> None:
         hash_before = row.hash
 
 
+def intact(rows: Sequence[Row]) -> int:
+    """How many of one stream's rows, oldest first, stand in an unbroken chain."""
+    hash_before = GENESIS
+    for number, row in enumerate(rows):
+        if row.version != number + 1 or row.sealed(hash_before).hash != row.hash:
+            return number
+        hash_before = row.hash
+    return len(rows)
+
+
 def _format(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds")

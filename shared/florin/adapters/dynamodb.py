@@ -595,7 +595,7 @@ class Dynamo:
         return answer["Responses"].get(table, []), left["Keys"]
 
     def _get_together(self, table: str, keys: Sequence[Item]) -> Sequence[Item]:
-        """Items that must be there, all as of one moment."""
+        """Items as of one moment, empty ones where there are none."""
         gets: Any = [{"Get": {"TableName": table, "Key": key}} for key in keys]
 
         def read() -> Sequence[Item]:
@@ -607,7 +607,7 @@ class Dynamo:
                     raise _ConflictError from error
                 raise
             found: Any = answer["Responses"]
-            return [response["Item"] for response in found]
+            return [response.get("Item", {}) for response in found]
 
         return self._retrying(read)
 

@@ -10,6 +10,7 @@ The fees of a tenant are four attributes of its item:
 Only the first one has to be there.
 """
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from florin.domain.fees import FeeOnRefund, FeeSchedule
@@ -51,6 +52,22 @@ class DynamoConfig:
     def provider_route(self, name: str) -> ProviderRoute | None:
         item = self._item(f"provider#{name}")
         return None if item is None else ProviderRoute(name=name, url=item["url"]["S"])
+
+    def tenant_ids(self) -> Iterator[str]:
+        """All tenants, in no order."""
+        request: dict[str, Any] = {
+            "TableName": self._table,
+            "FilterExpression": "begins_with(id, :tenant)",
+            "ExpressionAttributeValues": {":tenant": {"S": "tenant#"}},
+            "ProjectionExpression": "tenant_id",
+        }
+        while True:
+            page = self._client.scan(**request)
+            for item in page["Items"]:
+                yield item["tenant_id"]["S"]
+            if "LastEvaluatedKey" not in page:
+                return
+            request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def _item(self, item_id: str) -> Any:
         answer = self._client.get_item(TableName=self._table, Key={"id": {"S": item_id}})

@@ -11,9 +11,14 @@ from datetime import datetime, timedelta
 from threading import Lock
 from zlib import crc32
 
+import msgspec
+
 from florin.adapters.codec import Codec, Row
-from florin.domain.history import History
+from florin.adapters.sealing import sealed
+from florin.domain.chart import holder_of
+from florin.domain.history import History, Recorded
 from florin.domain.ledger import Side
+from florin.domain.verification import Standing
 from florin.ports import (
     AccountKey,
     Advance,
@@ -42,6 +47,14 @@ from florin.ports import (
     wallet_key,
     wallet_of,
 )
+from florin.verification import (
+    ABANDONED_AFTER,
+    Begun,
+    Run,
+    Sealed,
+    StreamPage,
+    Underway,
+)
 
 
 @dataclass
@@ -65,6 +78,9 @@ class Memory:
         self._wallets: dict[AccountKey, _WalletBook] = {}
         self._totals: dict[AccountKey, tuple[int, int]] = {}
         self._views: dict[str, View] = {}
+        self._runs: dict[tuple[str, str], bytes] = {}
+        self._underway: dict[str, str] = {}
+        self._last: dict[str, str] = {}
 
     # Events.
 
@@ -248,6 +264,129 @@ class Memory:
             end = len(lines) if before is None else before - 1
             return tuple(reversed(lines[max(0, end - limit) : end]))
 
+    # Verification.
+
+    def stream_page(
+        self, tenant_id: str, *, after: str | None, since: datetime | None = None
+    ) -> StreamPage:
+        """A stream a page, in the order in which streams began."""
+        with self._lock:
+            names = list(self._streams)
+            number = 0 if after is None else int(after)
+            shown = [
+                row.version
+                for name in names[number : number + 1]
+                for row in self._streams[name]
+                if row.tenant_id == tenant_id
+                and (since is None or datetime.fromisoformat(row.recorded_at) > since)
+            ]
+        return StreamPage(
+            streams={names[number]: shown[0]} if shown else {},
+            after=str(number + 1) if number + 1 < len(names) else None,
+        )
+
+    def sealed(self, stream: str) -> Sealed:
+        return sealed(self.rows(stream), self._codec)
+
+    def entry_lines(
+        self, wanted: Sequence[tuple[AccountKey, str]]
+    ) -> Mapping[tuple[AccountKey, str], StatementLine]:
+        with self._lock:
+            return {
+                (wallet, line.line.entry_id): line
+                for wallet in {wallet for wallet, _ in wanted} & self._wallets.keys()
+                for line in self._wallets[wallet].lines
+                if (wallet, line.line.entry_id) in wanted
+            }
+
+    def entry_facts(self, entry_ids: Sequence[str]) -> Mapping[str, Recorded]:
+        with self._lock:
+            return {
+                f"{row.stream}:{row.version}": self._codec.decode(row)
+                for stream in {entry_id.rpartition(":")[0] for entry_id in entry_ids}
+                for row in self._streams.get(stream, ())
+                if f"{row.stream}:{row.version}" in entry_ids
+            }
+
+    def lines(self, wallet: AccountKey, *, above: int, limit: int) -> Sequence[StatementLine]:
+        return self.lines_between(wallet, above + 1, above + limit)
+
+    def lines_between(self, wallet: AccountKey, first: int, last: int) -> Sequence[StatementLine]:
+        with self._lock:
+            found = [line for line in self._wallets[wallet].lines if first <= line.number <= last]
+        return tuple(sorted(found, key=lambda line: line.number))
+
+    def standing(self, wallet: AccountKey) -> Standing | None:
+        with self._lock:
+            book = self._wallets.get(wallet)
+            if book is None:
+                return None
+            account_id = holder_of(wallet.account)
+            profile = self._profiles[wallet.tenant_id, account_id]
+            return Standing(
+                spendable_minor=book.spendable_minor,
+                balance_minor=book.balance_minor,
+                number=len(book.lines),
+                min_balance_minor=profile.min_balance_minor,
+                held_minor=book.held_minor,
+            )
+
+    def reserved_by(self, wallet: AccountKey, stream: str) -> Reserved | None:
+        with self._lock:
+            return self._wallets[wallet].reserved.get(stream)
+
+    def reserved_minor(self, wallet: AccountKey) -> int:
+        with self._lock:
+            return sum(one.amount_minor for one in self._wallets[wallet].reserved.values())
+
+    def begin(self, run: Run, receipt: Receipt | None = None) -> Begun | Underway | AlreadyReceived:
+        with self._lock:
+            if receipt is not None:
+                first = self._receipts.get((receipt.tenant_id, receipt.key))
+                if first is not None:
+                    return AlreadyReceived(first)
+            underway = self._run_named(run.tenant_id, self._underway)
+            if underway and underway.worked_at >= run.worked_at - ABANDONED_AFTER:
+                return Underway(underway)
+            if receipt is not None:
+                self._receipts[receipt.tenant_id, receipt.key] = receipt
+            self._runs[run.tenant_id, run.run_id] = msgspec.json.encode(run)
+            self._underway[run.tenant_id] = run.run_id
+        return Begun(run)
+
+    def run(self, tenant_id: str, run_id: str) -> Run | None:
+        with self._lock:
+            return self._run(tenant_id, run_id)
+
+    def save(self, run: Run) -> bool:
+        with self._lock:
+            stored = self._run(run.tenant_id, run.run_id)
+            mine = self._underway.get(run.tenant_id) == run.run_id
+            if not mine or stored is None or stored.step != run.step:
+                return False
+            run.step += 1
+            self._runs[run.tenant_id, run.run_id] = msgspec.json.encode(run)
+            if run.is_finished:
+                del self._underway[run.tenant_id]
+                self._last[run.tenant_id] = run.run_id
+        return True
+
+    def underway(self, tenant_id: str) -> Run | None:
+        with self._lock:
+            return self._run_named(tenant_id, self._underway)
+
+    def last(self, tenant_id: str) -> Run | None:
+        with self._lock:
+            return self._run_named(tenant_id, self._last)
+
+    def _run_named(self, tenant_id: str, named: Mapping[str, str]) -> Run | None:
+        return self._run(tenant_id, named[tenant_id]) if tenant_id in named else None
+
+    def _run(self, tenant_id: str, run_id: str) -> Run | None:
+        """A copy: who changes it has to save it."""
+        kept = self._runs.get((tenant_id, run_id))
+        return None if kept is None else msgspec.json.decode(kept, type=Run)
+
     def line_number(self, wallet: AccountKey, entry_id: str) -> int | None:
         with self._lock:
             numbers = {line.line.entry_id: line.number for line in self._wallets[wallet].lines}
@@ -322,6 +461,16 @@ class MemoryParking:
 
     def park(self, hop: str, cause: str, payload: Mapping[str, object]) -> None:
         self.parked.append((hop, cause, payload))
+
+
+class MemoryRunWakeups:
+    """Remembers who is to be woken, in order."""
+
+    def __init__(self) -> None:
+        self.woken: list[tuple[str, str]] = []
+
+    def wake(self, tenant_id: str, run_id: str, wait_s: int = 0) -> None:
+        self.woken.append((tenant_id, run_id))
 
 
 class MemoryRetries:

@@ -73,6 +73,7 @@ from florin.domain.status import (
     saga_status_of,
     status_of,
 )
+from florin.domain.verification import Fault
 from florin.edge.requests import AccountRequest, HoldRequest, PaymentRequest
 from florin.folding import hold_of
 from florin.ports import (
@@ -87,6 +88,7 @@ from florin.ports import (
     Wallet,
 )
 from florin.saga import fold_history
+from florin.verification import Phase, Run
 
 COMPLETES_WITHIN: Final = timedelta(seconds=30)
 """What a client is told to expect of a payment; most take a second or two."""
@@ -711,15 +713,18 @@ def ledger_list(history: History) -> LedgerList:
 
 
 class StatementEntry(_Answer, frozen=True, kw_only=True):
-    """A line of a wallet's statement, and the balance that it left."""
+    """A line of a wallet's statement, and the balance that it left.
+
+    The lines of a payment are not numbered: they are on several accounts.
+    """
 
     entry_id: str
-    number: int
+    number: int | None
     entry_type: Side
     account: str
     amount: int
     currency: str
-    balance_after: int
+    balance_after: int | None
     created_at: Timestamp
 
 
@@ -745,6 +750,189 @@ def statement_list(lines: Sequence[StatementLine], *, has_more: bool) -> Stateme
             for numbered in lines
         ),
         has_more=has_more,
+    )
+
+
+def payment_statement(history: History, *, limit: int, after: str | None) -> StatementList | None:
+    """The lines of a payment, newest entry first, whole entries to a page; `None` if `after` is
+    not one of them.
+    """
+    entries = [
+        [line for line in ledger_list(history).data if line.entry_id == recorded.entry_id]
+        for recorded in reversed(history.events)
+        if recorded.entry is not None
+    ]
+    if after is not None:
+        known = [lines[0].entry_id for lines in entries]
+        if after not in known:
+            return None
+        entries = entries[known.index(after) + 1 :]
+    page: list[LedgerLine] = []
+    taken = 0
+    for lines in entries:
+        if page and len(page) + len(lines) > limit:
+            break
+        page += lines
+        taken += 1
+    return StatementList(
+        data=tuple(
+            StatementEntry(
+                entry_id=line.entry_id,
+                number=None,
+                entry_type=line.entry_type,
+                account=line.account,
+                amount=line.amount,
+                currency=line.currency,
+                balance_after=None,
+                created_at=line.created_at,
+            )
+            for line in page
+        ),
+        has_more=taken < len(entries),
+    )
+
+
+# Verification.
+
+
+class VerificationState(StrEnum):
+    """Values go on the wire: add, never rename."""
+
+    RUNNING = "running"
+
+
+class VerificationAccepted(_Answer, frozen=True, kw_only=True):
+    """A run is under way. Follows from the request's receipt alone, so a replay is equal."""
+
+    verification_id: str
+    status: VerificationState
+    requested_at: Timestamp
+
+
+def verification_accepted(receipt: Receipt) -> VerificationAccepted:
+    return VerificationAccepted(
+        verification_id=receipt.object_id,
+        status=VerificationState.RUNNING,
+        requested_at=timestamp(receipt.recorded_at),
+    )
+
+
+class VerifiedCurrency(_Answer, frozen=True, kw_only=True):
+    """The journal's sums in one currency, up to the cut; in books that balance they are equal."""
+
+    currency: str
+    total_debits: int
+    total_credits: int
+    difference: int
+
+
+class VerificationCounts(_Answer, frozen=True, kw_only=True):
+    """What was looked at: streams of facts, entries up to the cut, wallets, and their lines."""
+
+    streams: int
+    entries: int
+    accounts: int
+    lines: int
+
+
+class VerificationFinding(_Answer, frozen=True, kw_only=True):
+    """Something that is not as it must be; `at` names the stream, entry, line or account."""
+
+    kind: Fault
+    at: str
+    expected: str
+    found: str
+
+
+class Verification(_Answer, frozen=True, kw_only=True):
+    """A finished run and its figures.
+
+    `in_flight` counts entries that were younger than the cut, or not in the books yet when the
+    run came by; `unsettled` totals and guards that never stood still for long enough to be judged.
+    At most 100 findings are told of the `findings_count`.
+    """
+
+    verification_id: str
+    balanced: bool
+    cut_at: Timestamp
+    finished_at: Timestamp
+    currencies: tuple[VerifiedCurrency, ...]
+    in_flight: int
+    unsettled: int
+    checked: VerificationCounts
+    findings_count: int
+    findings: tuple[VerificationFinding, ...]
+
+
+class VerificationProgress(_Answer, frozen=True, kw_only=True):
+    """A run that is under way, as it was when it was last kept."""
+
+    verification_id: str
+    phase: Phase
+    cut_at: Timestamp
+    worked_at: Timestamp
+    checked: VerificationCounts
+    findings_count: int
+
+
+class VerificationDetails(_Answer, frozen=True, kw_only=True):
+    """The run that finished last, and the one that is under way, where there is one."""
+
+    last: Verification | None
+    running: VerificationProgress | None
+
+
+def verification_details(last: Run | None, running: Run | None) -> VerificationDetails:
+    return VerificationDetails(
+        last=None if last is None else _verification(last),
+        running=None if running is None else _progress_of(running),
+    )
+
+
+def _progress_of(run: Run) -> VerificationProgress:
+    return VerificationProgress(
+        verification_id=run.run_id,
+        phase=run.phase,
+        cut_at=timestamp(run.cut_at),
+        worked_at=timestamp(run.worked_at),
+        checked=_checked(run),
+        findings_count=run.tally.found,
+    )
+
+
+def _checked(run: Run) -> VerificationCounts:
+    tally = run.tally
+    return VerificationCounts(
+        streams=tally.streams, entries=tally.entries, accounts=tally.accounts, lines=tally.lines
+    )
+
+
+def _verification(run: Run) -> Verification:
+    tally = run.tally
+    return Verification(
+        verification_id=run.run_id,
+        balanced=tally.is_balanced,
+        cut_at=timestamp(run.cut_at),
+        finished_at=timestamp(run.finished_at or run.worked_at),
+        currencies=tuple(
+            VerifiedCurrency(
+                currency=currency,
+                total_debits=total.debits_minor,
+                total_credits=total.credits_minor,
+                difference=total.debits_minor - total.credits_minor,
+            )
+            for currency, total in sorted(tally.currencies.items())
+        ),
+        in_flight=tally.in_flight,
+        unsettled=tally.unsettled,
+        checked=_checked(run),
+        findings_count=tally.found,
+        findings=tuple(
+            VerificationFinding(
+                kind=finding.fault, at=finding.at, expected=finding.expected, found=finding.found
+            )
+            for finding in tally.findings
+        ),
     )
 
 

@@ -171,6 +171,10 @@ class RedriveAllRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_f
     starting_after: Reference | UnsetType = UNSET
 
 
+class VerificationRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /ledger/verification. There is nothing to say."""
+
+
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
 
 

@@ -12,9 +12,11 @@ from florin.adapters import aws
 from florin.adapters.dynamodb_config import DynamoConfig
 
 if TYPE_CHECKING:
-    from florin.adapters.dynamodb import Dynamo
+    from florin.adapters.dynamodb import Dynamo, Tables
     from florin.adapters.dynamodb_dead_letters import DynamoDeadLetters
+    from florin.adapters.dynamodb_verification import DynamoVerification
     from florin.adapters.hops import StoredEvents
+    from florin.adapters.wakeups import SqsWakeups
     from florin.ports import Hop
 
 
@@ -36,15 +38,36 @@ def _client(service: str) -> Any:
 def dynamo() -> "Dynamo":
     """Event store, accounts and books."""
     # Not at the top: the authorizer has no events, and starts sooner without their codec.
-    from florin.adapters.dynamodb import Dynamo, Tables  # noqa: PLC0415
+    from florin.adapters.dynamodb import Dynamo  # noqa: PLC0415
 
-    tables = Tables(
+    return Dynamo(_client("dynamodb"), _tables())
+
+
+@cache
+def verification() -> "DynamoVerification":
+    """What verification reads, and its runs."""
+    from florin.adapters.dynamodb_verification import DynamoVerification  # noqa: PLC0415
+
+    return DynamoVerification(_client("dynamodb"), _tables(), setting("VERIFICATIONS_TABLE"))
+
+
+@cache
+def verifier_wakeups() -> "SqsWakeups":
+    """How the verifier is called."""
+    from florin.adapters.wakeups import SqsWakeups  # noqa: PLC0415
+
+    return SqsWakeups(_client("sqs"), setting("VERIFIER_QUEUE_URL"))
+
+
+def _tables() -> "Tables":
+    from florin.adapters.dynamodb import Tables  # noqa: PLC0415
+
+    return Tables(
         events=setting("EVENTS_TABLE"),
         idempotency=setting("IDEMPOTENCY_TABLE"),
         accounts=setting("ACCOUNTS_TABLE"),
         views=setting("VIEWS_TABLE"),
     )
-    return Dynamo(_client("dynamodb"), tables)
 
 
 @cache
@@ -116,6 +139,7 @@ def hops() -> "Mapping[str, Hop]":
         "publisher": ReaderHop(events, functions, setting("PUBLISHER_FUNCTION")),
         "analytics": QueueHop(_client("sqs"), setting("ANALYTICS_QUEUE_URL")),
         "lookups": QueueHop(_client("sqs"), setting("LOOKUPS_QUEUE_URL")),
+        "verifier": QueueHop(_client("sqs"), setting("VERIFIER_QUEUE_URL")),
         "payment": MachineHop(events, states, setting("PAYMENT_MACHINE_ARN")),
         "follow_up": MachineHop(events, states, setting("FOLLOW_UP_MACHINE_ARN")),
     }
