@@ -19,7 +19,13 @@ from api.routes import handle
 from florin import ports
 from florin.adapters import ulid
 from florin.adapters.codec import Codec, Row
-from florin.adapters.memory import Memory, MemoryBus, MemoryConfig, MemoryParking, MemoryRunWakeups
+from florin.adapters.memory import (
+    Memory,
+    MemoryBus,
+    MemoryConfig,
+    MemoryParking,
+    MemoryRunWakeups,
+)
 from florin.adapters.memory_dead_letters import MemoryDeadLetters
 from florin.adapters.risk import PassingRisk
 from florin.adapters.wallet import WalletProvider
@@ -205,10 +211,10 @@ class Deployment:
             ids=CountedIds(),
             pepper=lambda: b"pepper of the tests",
             document=lambda: "{}",
+            runs=Memory(CODEC),
+            wakeups=MemoryRunWakeups(),
             letters=MemoryDeadLetters(),
             hops=dict,
-            runs=Memory(),
-            wakeups=MemoryRunWakeups(),
         )
         functions = {step: step_handler(step, self.saga) for step in PAYMENT_STEPS}
         tasks = {f"${{{step}Function}}": _task(handler) for step, handler in functions.items()}

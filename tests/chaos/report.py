@@ -21,9 +21,9 @@ PAGE: Final = """# Chaos
 
 Every flow of the engine is played in one process: the API, the steps walked through the real state
 machines, the readers of the stream, the sweeper and the look-ups, and the provider simulator with
-books of its own; its clock goes from one moment at which somebody comes by to the next. A run in
-which nothing goes wrong records its *points*, each call that crosses a port. Then the flow is
-played again and again, and each time something else goes wrong at one of them:
+books of its own; time goes from one moment at which somebody comes by to the next. A run in which
+nothing goes wrong records its *points*, each call that crosses a port. Then the flow is played
+again and again, and each time something else goes wrong at one of them:
 
 {faults}
 
