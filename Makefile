@@ -11,16 +11,19 @@ SAM := .venv-sam/bin/sam
 LAYER ?= build/layer/python
 TESTS ?= tests
 
-.PHONY: help demo test check up down reload lock build layer sam clean stack-tools dev-tools sam-tools
+.PHONY: help demo test chaos check up down reload dead-letters verify lock build layer sam clean stack-tools dev-tools sam-tools
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: stack-tools ## Start a stack, show a payment, its undo and its books, and end the stack
 	@$(PYTHON) -m infra.demo
 
 test: dev-tools ## Run all tests; TESTS=tests/domain for some of them
 	@$(PYTHON) -m pytest $(TESTS)
+
+chaos: dev-tools ## Break every flow at every point, in full, and write docs/chaos.md
+	@PYTHONPATH=.:shared:functions $(PYTHON) -m tests.chaos
 
 check: dev-tools ## Check style, types, imports, template and state machines
 	$(BIN)/ruff check .
@@ -38,6 +41,12 @@ down: stack-tools ## End the local stack and every process of it
 
 reload: stack-tools ## Bring changed code into the running stack; its data stay
 	@$(PYTHON) -m infra.local reload
+
+dead-letters: stack-tools ## List what was given up; ID= HOP= PAYMENT= CAUSE= REDRIVE=1
+	@$(PYTHON) -m infra.dead_letters
+
+verify: stack-tools ## Verify the books of the running stack, or of FLORIN_API_URL with FLORIN_API_KEY
+	@$(PYTHON) -m infra.verify
 
 lock: ## Resolve requirements/*.in into locks; UPGRADE=1 takes newer versions
 	@infra/make-venv .venv-lock requirements/lock.txt

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,12 +38,17 @@ def seed(outputs: Mapping[str, str], client_factory: Callable[[str], Any]) -> tu
         Tenant(tenant_id, name, "sk_test_" + secrets.token_urlsafe(KEY_BYTES))
         for tenant_id, name in TEST_TENANTS
     )
-    dynamodb = client_factory("dynamodb")
-    serializer = TypeSerializer()
-    for item in config_items(tenants, secret["SecretString"], outputs["SimulatorUrl"]):
-        attributes = {name: serializer.serialize(value) for name, value in item.items()}
-        dynamodb.put_item(TableName=outputs["ConfigTable"], Item=attributes)
+    items = config_items(tenants, secret["SecretString"], outputs["SimulatorUrl"])
+    put_items(client_factory("dynamodb"), outputs["ConfigTable"], items)
     return tenants
+
+
+def put_items(dynamodb: Any, config_table: str, items: Iterable[Mapping[str, Any]]) -> None:
+    """Write items of the config table, given in plain Python."""
+    serializer = TypeSerializer()
+    for item in items:
+        attributes = {name: serializer.serialize(value) for name, value in item.items()}
+        dynamodb.put_item(TableName=config_table, Item=attributes)
 
 
 def config_items(
@@ -57,7 +62,9 @@ def config_items(
             "name": tenant.name,
             "mode": "test",
             "fee_basis_points": FEE_BASIS_POINTS,
+            "fee_basis_points_in": {},
             "fee_fixed_minor": {},
+            "fee_on_refund": "proportional",
             "provider": "simulator",
         }
         yield {

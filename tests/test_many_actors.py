@@ -30,6 +30,7 @@ from florin.adapters.dynamodb import Dynamo
 from florin.adapters.memory import Memory, MemoryConfig
 from florin.adapters.risk import PassingRisk
 from florin.domain.account import AccountClosing, AccountMinBalanceChanged, AccountOpened
+from florin.domain.fees import FeeSchedule
 from florin.domain.history import Event, Recorded
 from florin.domain.hold import HoldCaptured, HoldEnding, HoldPlaced, HoldReleased, OpenHold
 from florin.domain.payment import (
@@ -51,7 +52,6 @@ from florin.domain.payment import (
 )
 from florin.domain.refusals import Refusal
 from florin.edge import log
-from florin.ports import FeeSchedule
 from florin.projection import Projector
 from florin.saga import CALL_BUDGET, Saga
 from tests.functions.world import OTHER_TENANT, Reply, World, payment_body, posted, tenant
@@ -199,6 +199,7 @@ class ManyActors(RuleBasedStateMachine):
         owners = count(1)
         self.saga = Saga(
             store=self.watched,
+            accounts=self.watched,
             clock=self.clock,
             risk=PassingRisk(),
             provider=lambda name: self.bank,

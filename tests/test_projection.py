@@ -49,6 +49,7 @@ class Shop:
         self.provider = ScriptedProvider()
         self.saga = Saga(
             store=self.store,
+            accounts=self.store,
             clock=ManualClock(NOON),
             risk=PassingRisk(),
             provider=lambda name: self.provider,
@@ -195,6 +196,7 @@ def test_refunds_never_overdraw_and_the_drained_books_are_those_of_the_events(
     shop, changes = Shop(Memory()), Counter()
     desk = Desk(
         store=shop.store,
+        accounts=shop.store,
         clock=ManualClock(NOON),
         ids=UlidIds(),
         project=lambda payment_id: shop.projector.project([payment_id]),
@@ -265,7 +267,7 @@ class Holder(Shop):
         top_up = accepted_payment(self.store, "top-up", Money(2_000, "EUR"), self.payer)
         self.run(top_up, 3)
         self.projector.project([top_up])
-        self.desk = Desk(store=self.store, clock=self.clock, ids=UlidIds())
+        self.desk = Desk(store=self.store, accounts=self.store, clock=self.clock, ids=UlidIds())
         self.keys = 0
         self.holds: list[str] = []
 

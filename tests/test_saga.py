@@ -10,6 +10,7 @@ from florin.adapters.clock import ManualClock
 from florin.adapters.memory import Memory
 from florin.adapters.risk import PassingRisk
 from florin.domain.history import Draft
+from florin.domain.money import Money
 from florin.domain.payment import (
     Call,
     Captured,
@@ -17,6 +18,7 @@ from florin.domain.payment import (
     Failed,
     Outcome,
     Payment,
+    PaymentAuthorized,
     PaymentInitiated,
     Reason,
     RequestRefund,
@@ -51,6 +53,7 @@ class World:
         owners = count(1)
         self.saga = Saga(
             store=self.store,
+            accounts=self.store,
             clock=self.clock,
             risk=PassingRisk(),
             provider=lambda name: self.provider,
@@ -176,6 +179,18 @@ def test_a_lookup_answers_for_who_died(found: ProviderAnswer, ends: Outcome) -> 
     assert world.asked(Operation.AUTHORIZATION) == 1
 
 
+def test_a_void_whose_owner_died_is_finished_by_the_next_execution() -> None:
+    world = World(capture=NO, void=Unknown(reason="read_timeout"))
+    world.run(*FORWARD)
+    assert world.run(*UNDO) == [Outcome.WAIT, Outcome.WAIT]
+    world.provider.shown[f"{world.payment_id}:void"] = Approved(provider_reference="ch_1")
+    world.clock.advance(CALL_BUDGET)
+    # The machine goes to Void only if the forward steps do not tell it to wait.
+    assert world.run(*FORWARD) == [Outcome.COMPENSATE] * 3
+    assert world.run(*UNDO) == [Outcome.COMPENSATE, Outcome.DONE]
+    assert world.asked(Operation.VOID) == 1
+
+
 def test_not_found_is_final_only_after_a_while() -> None:
     world = World(authorization=Unknown(reason="read_timeout"))
     world.run(*FORWARD)
@@ -195,8 +210,10 @@ class SlowToShow(ScriptedProvider):
         super().__init__(**answers)
         self.clock = clock
 
-    def look_up(self, call: Call) -> ProviderAnswer | None:
-        found = super().look_up(call)
+    def look_up(
+        self, call: Call, amount: Money, authorization: PaymentAuthorized | None
+    ) -> ProviderAnswer | None:
+        found = super().look_up(call, amount, authorization)
         self.clock.advance(self.not_found_final_after)
         return found
 

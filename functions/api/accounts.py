@@ -19,7 +19,6 @@ from florin.edge.answers import (
     account_created,
     account_details,
     min_balance_changed,
-    statement_list,
     wallet_balances,
 )
 from florin.edge.http import Answer, Request
@@ -31,11 +30,10 @@ from florin.edge.requests import (
     AccountRequest,
     RequestBody,
     idempotency_key,
-    page_limit,
     read,
 )
 from florin.handle import Refused
-from florin.ports import Profile, wallet_key
+from florin.ports import Profile
 
 Body = TypeVar("Body", bound=RequestBody)
 
@@ -168,38 +166,12 @@ def wallet(app: App, request: Request) -> Answer | Refused:
     )
 
 
-STATEMENT_QUERY: Final = frozenset({"account_id", "limit", "starting_after"})
-
-
-def statement(app: App, request: Request) -> Answer | Refused:
-    """GET /ledger?account_id=…"""
-    if "account_id" not in request.query:
-        return Refused(refusal=Refusal.PARAMETER_MISSING, params=("account_id",))
-    limit = page_limit(request)
-    if isinstance(limit, Refused):
-        return limit
-    profile = _owned(app, request, request.query["account_id"])
-    if isinstance(profile, Refused):
-        return replace(profile, params=("account_id",))
-    wallet = wallet_key(profile)
-    before = None
-    if "starting_after" in request.query:
-        before = app.books.line_number(wallet, request.query["starting_after"])
-        if before is None:
-            return Refused(refusal=Refusal.PARAMETER_INVALID, params=("starting_after",))
-    # One more than asked for tells whether there are more.
-    lines = app.books.statement(wallet, limit=limit + 1, before=before)
-    return Answer(body=statement_list(lines[:limit], has_more=len(lines) > limit))
-
-
 def _profile(app: App, request: Request, *, fresh: bool = False) -> Profile | Refused:
     """The account that the path names."""
-    return _owned(app, request, request.path.get("account_id", ""), fresh=fresh)
+    return owned(app, request, request.path.get("account_id", ""), fresh=fresh)
 
 
-def _owned(
-    app: App, request: Request, account_id: str, *, fresh: bool = False
-) -> Profile | Refused:
+def owned(app: App, request: Request, account_id: str, *, fresh: bool = False) -> Profile | Refused:
     """An account of the caller's. Another tenant's account is not there at all."""
     profile = (
         app.accounts.profile(request.tenant_id, account_id, fresh=fresh)

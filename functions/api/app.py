@@ -1,10 +1,11 @@
 """What the routes of the API work with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from florin.dead_letters import Redriver
 from florin.domain.status import Status
 from florin.edge import log
 from florin.handle import Desk
@@ -13,7 +14,9 @@ from florin.ports import (
     Books,
     Clock,
     Config,
+    DeadLetters,
     EventStore,
+    Hop,
     Ids,
     Page,
     PaymentQuery,
@@ -21,6 +24,7 @@ from florin.ports import (
     Tenant,
 )
 from florin.projection import Projector
+from florin.verification import Runs, VerificationDesk, Wakeups
 
 UNDER_WAY: Final = frozenset({Status.PROCESSING, Status.AUTHORIZED, Status.AWAITING_PROVIDER})
 UNDER_WAY_MAX: Final = 20
@@ -33,6 +37,7 @@ class App:
     """The engine's ports, the pepper of the stack, and the API's document as JSON text.
 
     `pause` waits before a request is decided anew that met another one, for the n-th time.
+    Who has one of the `operator_roles` sees also the dead letters that belong to no tenant.
     """
 
     store: EventStore
@@ -40,16 +45,22 @@ class App:
     accounts: Accounts
     config: Config
     sagas: Sagas
+    runs: Runs
+    wakeups: Wakeups
     clock: Clock
     ids: Ids
     pepper: Callable[[], bytes]
     document: Callable[[], str]
+    letters: DeadLetters
+    hops: Callable[[], Mapping[str, Hop]]
+    operator_roles: frozenset[str] = frozenset()
     pause: Callable[[int], None] = lambda tried: None
 
     @property
     def desk(self) -> Desk:
         return Desk(
             store=self.store,
+            accounts=self.accounts,
             clock=self.clock,
             ids=self.ids,
             project=self.project,
@@ -87,6 +98,20 @@ class App:
             if held.expires_at is not None and held.expires_at <= now:
                 self.desk.expire_hold(held.stream)
                 self.project(held.stream)
+
+    @property
+    def redriver(self) -> Redriver:
+        return Redriver(letters=self.letters, hops=self.hops(), clock=self.clock)
+
+    @property
+    def verification(self) -> VerificationDesk:
+        return VerificationDesk(
+            store=self.store,
+            runs=self.runs,
+            wakeups=self.wakeups,
+            clock=self.clock,
+            ids=self.ids,
+        )
 
     def tenant(self, tenant_id: str) -> Tenant:
         """The tenant whose key opened the door, so there must be one."""

@@ -16,10 +16,15 @@ APP = App(
     accounts=CachedAccounts(wiring.dynamo()),
     config=CachedConfig(wiring.config()),
     sagas=wiring.sagas(),
+    runs=wiring.verification(),
+    wakeups=wiring.verifier_wakeups(),
     clock=SystemClock(),
     ids=UlidIds(),
     pepper=wiring.pepper,
     document=document,
+    letters=wiring.dead_letters(),
+    hops=wiring.hops,
+    operator_roles=frozenset(wiring.setting("OPERATOR_ROLES").split(",")),
     pause=pause,
 )
 

@@ -22,6 +22,7 @@ from florin.domain.payment import (
     RequestCancel,
     RequestCapture,
     RequestRefund,
+    Resolve,
     payer_of,
 )
 from florin.domain.refusals import Refusal
@@ -35,6 +36,7 @@ from florin.edge.answers import (
     payment_details,
     payment_list,
     refund_accepted,
+    resolution_accepted,
 )
 from florin.edge.http import Answer, Request
 from florin.edge.ids import is_account_id, is_payment_id
@@ -46,11 +48,14 @@ from florin.edge.requests import (
     PaymentRequest,
     RefundRequest,
     RequestBody,
+    ResolveRequest,
     idempotency_key,
     read,
 )
 from florin.handle import Refused
 from florin.ports import Profile, SearchTooBroad, Tenant
+from florin.saga import fold_history
+from florin.sweep import is_authorized
 
 Value = TypeVar("Value", str, int)
 
@@ -173,6 +178,26 @@ def refund(app: App, request: Request) -> Answer | Refused:
     return _change(app, request, RefundRequest, "ref", command, refund_accepted)
 
 
+def resolve(app: App, request: Request) -> Answer | Refused:
+    """POST /payments/{payment_id}/resolve"""
+
+    def command(asked: ResolveRequest) -> Callable[[str], Command]:
+        return lambda _: Resolve(
+            operation_id=asked.operation_id,
+            verdict=asked.verdict,
+            evidence=asked.evidence,
+            reason=asked.reason,
+            now=app.clock.now(),
+            provider_reference=_or_none(asked.provider_reference),
+        )
+
+    def start(payment_id: str, version: int) -> None:
+        payment = fold_history(app.store.read(payment_id))
+        app.sagas.resume(payment_id, version, "op", authorized=is_authorized(payment))
+
+    return _change(app, request, ResolveRequest, "res", command, resolution_accepted, start)
+
+
 Body = TypeVar("Body", bound=RequestBody)
 
 
@@ -183,8 +208,11 @@ def _change(
     prefix: str,
     command: Callable[[Body], Callable[[str], Command]],
     told: Callable[[Recorded], msgspec.Struct],
+    start: Callable[[str, int], None] | None = None,
 ) -> Answer | Refused:
-    """Accept what is asked of a payment, once, and start what does it."""
+    """Accept what is asked of a payment, once, and start what does it: the machine for what
+    follows an authorization, unless told.
+    """
     key = idempotency_key(request)
     if isinstance(key, Refused):
         return key
@@ -202,7 +230,7 @@ def _change(
     assert accepted.event is not None, "a change is told by its event"
     if not accepted.replayed:
         version = accepted.event.version
-        _start(payment_id, lambda: app.sagas.follow_up(payment_id, version))
+        _start(payment_id, lambda: (start or app.sagas.follow_up)(payment_id, version))
     return Answer(
         status=HTTPStatus.CREATED,
         body=told(accepted.event),

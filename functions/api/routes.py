@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from api import accounts, holds, payments
+from api import accounts, dead_letters, holds, ledger, payments
 from api.app import App
 from florin.domain.refusals import Refusal
 from florin.edge import log
@@ -44,6 +44,7 @@ ROUTES: Final[Mapping[str, Route]] = {
     "POST /payments/{payment_id}/capture": Route(payments.capture),
     "POST /payments/{payment_id}/cancel": Route(payments.cancel),
     "POST /payments/{payment_id}/refund": Route(payments.refund),
+    "POST /payments/{payment_id}/resolve": Route(payments.resolve),
     "POST /accounts": Route(accounts.create),
     "GET /accounts/{account_id}": Route(accounts.show),
     "POST /accounts/{account_id}": Route(accounts.change),
@@ -53,7 +54,13 @@ ROUTES: Final[Mapping[str, Route]] = {
     "POST /holds/{hold_id}/capture": Route(holds.capture),
     "POST /holds/{hold_id}/void": Route(holds.void),
     "GET /wallets/{account_id}": Route(accounts.wallet),
-    "GET /ledger": Route(accounts.statement, query=accounts.STATEMENT_QUERY),
+    "GET /ledger": Route(ledger.statement, query=ledger.STATEMENT_QUERY),
+    "GET /ledger/verification": Route(ledger.verification),
+    "POST /ledger/verification": Route(ledger.verify),
+    "GET /dead-letters": Route(dead_letters.collect, query=dead_letters.LIST_QUERY),
+    "GET /dead-letters/{dead_letter_id}": Route(dead_letters.show),
+    "POST /dead-letters/{dead_letter_id}/redrive": Route(dead_letters.redrive),
+    "POST /dead-letters/redrive": Route(dead_letters.redrive_all),
     "GET /openapi.json": Route(document, public=True),
 }
 

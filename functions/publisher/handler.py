@@ -8,15 +8,15 @@ from typing import Final
 from florin.adapters.codec import Codec, Row
 from florin.edge import wiring
 from florin.edge.answers import PUBLIC_TYPES, public_data
-from florin.edge.streams import StreamHandler
+from florin.edge.streams import RowsFailedError, StreamHandler
 from florin.ports import Bus, Message
 
 TRIES_MAX: Final = 4
 PAUSE_S: Final = 0.2
 
 
-class BusRefusedError(Exception):
-    """The bus did not take a message, again and again."""
+class BusRefusedError(RowsFailedError):
+    """The bus did not take these, again and again; the others it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,11 @@ class Publisher:
             if messages and tried + 1 < TRIES_MAX:
                 self.pause(PAUSE_S * 2**tried)
         if messages:
-            refused = ", ".join(message.event_id for message in messages)
-            raise BusRefusedError(f"refused {TRIES_MAX} times: {refused}")
+            refused = {(message.stream, message.version) for message in messages}
+            raise BusRefusedError(
+                [row for row in rows if (row.stream, row.version) in refused],
+                f"refused {TRIES_MAX} times",
+            )
 
     def _message(self, row: Row) -> Message:
         recorded = self.codec.decode(row)

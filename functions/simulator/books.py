@@ -3,10 +3,11 @@
     book              item                   holds
     key#{key}         operation              an operation, put once under its idempotency key
     order#{order}     {reference} {key}      the same operation, beside all others of its order
-    charge#{id}       charge                 what is held or was taken: the only item that changes
+    charge#{id}       charge                 what is held or was taken
+    turned#{ref}      count                  how often a request was turned away, nothing done
 
-An order is what the caller's reference names before its first colon, so whoever wants to know
-whether somebody was charged twice reads one partition, and reads it consistently.
+Operations never change. An order is what the caller's reference names before its first colon, so
+whoever wants to know whether somebody was charged twice reads one partition, consistently.
 
 An operation and what it does to its charge are one transaction, whose conditions keep what the
 books promise: one operation per key; captured at most what was authorized, and nothing after a
@@ -24,8 +25,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
-from florin.adapters.aws import error_code
-from simulator.tokens import Decline
+from florin.adapters.aws import CONFLICTS, error_code
+from simulator.tokens import Decline, Kind
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -38,16 +39,6 @@ Expression = tuple[str, Mapping[str, Item]]
 CONFLICT_TRIES_MAX: Final = 6
 CONFLICT_PAUSE_S: Final = 0.02
 FAILED: Final = "ConditionalCheckFailed"
-CONFLICTS: Final = frozenset(
-    {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
-)
-
-
-class Kind(StrEnum):
-    AUTHORIZATION = "authorization"
-    CAPTURE = "capture"
-    VOID = "void"
-    REFUND = "refund"
 
 
 class State(StrEnum):
@@ -72,7 +63,10 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """What was asked and, by `decline`, what was answered. `charge` is None if none came to be."""
+    """What was asked and, by `decline`, what was answered. `charge` is None if none came to be.
+
+    `hidden_until` is from when on a look-up shows it, if not at once.
+    """
 
     kind: Kind
     reference: str
@@ -85,6 +79,7 @@ class Operation:
     last4: str
     decline: Decline | None
     created_at: str
+    hidden_until: str | None = None
 
     @property
     def order(self) -> str:
@@ -185,6 +180,22 @@ class Books:
         possible = ("charge_state = :authorized AND captured = :nothing", untouched)
         change = ("SET charge_state = :voided", _state(State.VOIDED))
         return self._write(operation, self._change(operation, possible, change))
+
+    def turn_away(self, reference: str, times: int) -> bool:
+        """Count one more request that is turned away, unless as many as `times` have been."""
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key={"book": _s(f"turned#{reference}"), "item": _s("count")},
+                UpdateExpression="ADD turned_away :one",
+                ConditionExpression="attribute_not_exists(book) OR turned_away < :times",
+                ExpressionAttributeValues={":one": _n(1), ":times": _n(times)},
+            )
+        except ClientError as error:
+            if error_code(error) == "ConditionalCheckFailedException":
+                return False
+            raise
+        return True
 
     def _write(self, operation: Operation, charge: Item | None) -> Done | Refusal:
         writes: Any = [
@@ -305,6 +316,8 @@ def _operation_item(operation: Operation, **key: Item) -> Item:
     }
     if operation.charge is not None:
         item["charge"] = _s(operation.charge)
+    if operation.hidden_until is not None:
+        item["hidden_until"] = _s(operation.hidden_until)
     if operation.decline is not None:
         item["code"] = _s(operation.decline.code)
         item["hardness"] = _s(operation.decline.hardness)
@@ -330,6 +343,7 @@ def _operation(item: Item) -> Operation:
         last4=item["last4"]["S"],
         decline=decline,
         created_at=item["created_at"]["S"],
+        hidden_until=item["hidden_until"]["S"] if "hidden_until" in item else None,
     )
 
 

@@ -8,7 +8,9 @@
     GET  /v1/charges?order=…               all charges of an order, the reference's first part
 
 Every POST needs an Idempotency-Key; the same key answers the same again. An answer of 402 is a
-decline and bound to its key; any other error says that nothing was done.
+decline and bound to its key; any other error in its own words says that nothing was done. A 504
+with nothing in it says nothing: so it looks when a gateway gives up waiting, and a caller waits for
+that no longer than for a word. Look-ups may lag behind; the charges of an order never do.
 """
 
 import base64
@@ -18,7 +20,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from http import HTTPStatus
 from typing import Any, Final
@@ -27,7 +29,8 @@ from florin.adapters import aws
 from florin.adapters.clock import SystemClock
 from florin.edge import log
 from simulator.books import Books, Charge, Done, Operation, Refusal
-from simulator.service import Asked, Service
+from simulator.service import Asked, Reaction, Service
+from simulator.tokens import AnswerLost, RequestLost, TurnedAway
 
 JsonObject = dict[str, Any]
 
@@ -57,9 +60,12 @@ class ProblemError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
+    """An answer; without a body it is one in which nobody speaks for the provider."""
+
     status: HTTPStatus
-    body: JsonObject
+    body: JsonObject | None
     replayed: bool = False
+    retry_after_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,12 +196,18 @@ ROUTES: Final[Mapping[tuple[str, str], Callable[[Service, Request], Reply]]] = {
 # The answers.
 
 
-def _done(done: Done | Refusal) -> Reply:
-    if isinstance(done, Refusal):
-        return _error(STATUS[done], done)
-    declined = done.operation.decline is not None
-    status = HTTPStatus.PAYMENT_REQUIRED if declined else HTTPStatus.CREATED
-    return Reply(status, _shown(done.operation), done.replayed)
+def _done(reaction: Reaction) -> Reply:
+    match reaction:
+        case Refusal():
+            return _error(STATUS[reaction], reaction)
+        case TurnedAway(status=status, retry_after_s=retry_after_s):
+            return replace(_error(status, "not_attempted"), retry_after_s=retry_after_s)
+        case RequestLost() | AnswerLost():
+            return Reply(HTTPStatus.GATEWAY_TIMEOUT, None)
+        case Done(operation=operation, replayed=replayed):
+            declined = operation.decline is not None
+            status = HTTPStatus.PAYMENT_REQUIRED if declined else HTTPStatus.CREATED
+            return Reply(status, _shown(operation), replayed)
 
 
 def _shown(operation: Operation) -> JsonObject:
@@ -248,21 +260,24 @@ class Simulator:
             reply = self._reply(Request.of(event))
         except ProblemError as problem:
             reply = _error(problem.status, problem.code, problem.param)
+        body = reply.body or {}
         log.line(
             "simulator",
             route=f"{event['httpMethod']} {event['resource']}",
             status=reply.status,
-            reference=reply.body.get("reference"),
-            code=reply.body.get("error", {}).get("code"),
+            reference=body.get("reference"),
+            code=body.get("error", {}).get("code"),
             replayed=reply.replayed,
         )
         headers = {"Content-Type": "application/json"}
         if reply.replayed:
             headers["Idempotent-Replayed"] = "true"
+        if reply.retry_after_s is not None:
+            headers["Retry-After"] = str(reply.retry_after_s)
         return {
             "statusCode": int(reply.status),
             "headers": headers,
-            "body": json.dumps(reply.body),
+            "body": json.dumps(body) if body else "",
         }
 
     def _reply(self, request: Request) -> Reply:

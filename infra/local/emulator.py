@@ -59,8 +59,12 @@ class Emulator:
         os.close(self.leash)
 
 
-def start(directory: Path, port: int | None) -> Emulator:
-    """Start MiniStack with all its files under `directory`, and wait until it answers."""
+def start(directory: Path, port: int | None, functions_endpoint_url: str | None = None) -> Emulator:
+    """Start MiniStack with all its files under `directory`, and wait until it answers.
+
+    Its functions call AWS at `functions_endpoint_url`, or else at MiniStack itself: a test may
+    put something in between.
+    """
     port = port or free_port()
     _refuse_taken(port)
     directory.mkdir(parents=True, exist_ok=True)
@@ -70,7 +74,7 @@ def start(directory: Path, port: int | None) -> Emulator:
         process = subprocess.Popen(
             [sys.executable, "-m", "infra.local.server", str(watched)],
             cwd=ROOT,
-            env=_environment(directory, port),
+            env=_environment(directory, port, functions_endpoint_url),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -87,12 +91,15 @@ def start(directory: Path, port: int | None) -> Emulator:
     return emulator
 
 
-def _environment(directory: Path, port: int) -> dict[str, str]:
+def _environment(directory: Path, port: int, functions_endpoint_url: str | None) -> dict[str, str]:
     temporary = directory / "tmp"
     shutil.rmtree(temporary, ignore_errors=True)  # workers' folders of a stack that was killed
     temporary.mkdir()
+    # Lambda workers inherit it; without it they are given MiniStack's own address.
+    functions = {"AWS_ENDPOINT_URL": functions_endpoint_url} if functions_endpoint_url else {}
     return {
         **{name: os.environ[name] for name in INHERITED if name in os.environ},
+        **functions,
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",

@@ -27,13 +27,16 @@ PARAMETERS = {"Stage": "dev"}
 
 @contextmanager
 def running_stack(
-    port: int | None = None, directory: Path | None = None, template: Path = TEMPLATE
+    port: int | None = None,
+    directory: Path | None = None,
+    template: Path = TEMPLATE,
+    functions_endpoint_url: str | None = None,
 ) -> Iterator[Stack]:
     """A fresh stack with the template deployed and two tenants; gone when the block ends,
-    and also when this process is killed."""
+    and also when this process is killed. Its functions may be given another address of AWS."""
     with tempfile.TemporaryDirectory(prefix="florin-") as temporary:
         directory = directory or Path(temporary)
-        server = emulator.start(directory, port)
+        server = emulator.start(directory, port, functions_endpoint_url)
         try:
             yield bring_up(server.endpoint_url, directory, template, pid=server.group)
         finally:

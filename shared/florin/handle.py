@@ -21,10 +21,12 @@ from florin.domain.chart import holder_of
 from florin.domain.funding import Funding
 from florin.domain.history import NO_EVENTS, Draft, History, Recorded
 from florin.domain.hold import ExpireHold, HoldCommand, PlaceHold
+from florin.domain.ledger import Account
 from florin.domain.payment import Command, Initiate
 from florin.domain.refusals import Refusal
-from florin.folding import account_of, hold_drafts, hold_of
+from florin.folding import account_of, bookable, hold_drafts, hold_of
 from florin.ports import (
+    Accounts,
     AlreadyReceived,
     Amendment,
     Appended,
@@ -101,6 +103,7 @@ class Desk:
     """
 
     store: EventStore
+    accounts: Accounts
     clock: Clock
     ids: Ids
     project: Callable[[str], None] = lambda stream: None
@@ -193,7 +196,8 @@ class Desk:
             events = holds.decide(command_for(object_id, now), hold)
             if isinstance(events, Refusal):
                 return events
-            return Change(drafts=hold_drafts(hold, events))
+            drafts = hold_drafts(hold, events)
+            return Change(drafts=bookable(drafts, self.accounts, once.tenant_id, now))
 
         answer = self._change(hold_id, prefix, Refusal.HOLD_NOT_FOUND, change, once)
         if isinstance(answer, Refused) and answer.refusal is Refusal.HOLD_EXPIRED:
@@ -293,12 +297,24 @@ class Desk:
                     return self._refuse(Refusal.INSUFFICIENT_FUNDS, receipt, stream, once)
                 case InsufficientFunds(account):
                     # What the stream itself brought may not have reached the wallet yet.
-                    self.project(stream)
-                    self.catch_up(once.tenant_id, holder_of(account))
-                    projected = True
+                    projected = self._caught_up(once.tenant_id, account, stream)
+                    if not projected:
+                        self.pause(tried)
                 case StreamMoved():
                     self.pause(tried)
         raise ContentionError(f"{stream} changed under us {CONFLICTS_MAX} times")
+
+    def _caught_up(self, tenant_id: str, account: Account, stream: str | None = None) -> bool:
+        """Bring to a wallet what a stream brought and what else may be on its way; false if so many
+        others were at it that it is not sure.
+        """
+        try:
+            if stream is not None:
+                self.project(stream)
+            self.catch_up(tenant_id, holder_of(account))
+        except ContentionError:
+            return False
+        return True
 
     def _create(
         self,
@@ -311,7 +327,7 @@ class Desk:
         object_id = self.ids.new(prefix, now)
         receipt = self._receipt(object_id, now, once)
         before: tuple[Draft, ...] = ()
-        for _ in range(FUNDINGS_MAX):
+        for tried in range(FUNDINGS_MAX):
             made = drafts(now)
             if isinstance(made, Refusal):
                 return self._refuse(made, receipt, None, once)
@@ -335,8 +351,10 @@ class Desk:
                 case InsufficientFunds() if made == before:
                     break
                 case InsufficientFunds(account):
-                    self.catch_up(once.tenant_id, holder_of(account))
-                    before = made
+                    if self._caught_up(once.tenant_id, account):
+                        before = made
+                    else:
+                        self.pause(tried)
                 case unexpected:
                     raise AssertionError(f"{object_id} is not new: {unexpected}")
         return self._refuse(Refusal.INSUFFICIENT_FUNDS, receipt, None, once)
@@ -369,6 +387,26 @@ class Desk:
                 return Refused(refusal=refusal)
             first = found
         return self._replay(first, stream, once)
+
+    def used(self, once: Once) -> Accepted | Refused | None:
+        """What the key was used for; None if it is new."""
+        first = self.store.receipt(once.tenant_id, once.key)
+        return None if first is None else self._replay(first, None, once)
+
+    def settle(self, object_id: str, once: Once) -> Accepted | Refused:
+        """Bind the key to what was made under it, unless another request was there before."""
+        receipt = Receipt(
+            tenant_id=once.tenant_id,
+            key=once.key,
+            route=once.route,
+            object_id=object_id,
+            recorded_at=self.clock.now(),
+            fingerprint=once.fingerprint,
+        )
+        first = self.store.bind(receipt)
+        if first == receipt:
+            return Accepted(receipt=receipt, event=None, replayed=False)
+        return self._replay(first, None, once)
 
     def _replay(self, first: Receipt, stream: str | None, once: Once) -> Accepted | Refused:
         """The first answer again, or the fields in which this request is another one.

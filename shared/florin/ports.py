@@ -4,15 +4,17 @@ Each port has a real in-memory implementation in `florin.adapters.memory`, and o
 contract tests that every implementation passes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Protocol
 
 from florin.domain.account import AccountKind
 from florin.domain.chart import wallet
-from florin.domain.fees import FeeTerms
-from florin.domain.history import Draft, Head, History, Recorded
+from florin.domain.fees import FeeSchedule
+from florin.domain.history import Draft, Head, History, Recorded, event_id_of
 from florin.domain.ledger import Account, Leg, Side
 from florin.domain.money import Money
 from florin.domain.payment import Call, PaymentAuthorized, PaymentInitiated, RiskDecision
@@ -245,7 +247,8 @@ class View:
     """The folded summary of one stream. `version` is the last event that the books contain.
 
     `recipient`, `payer` (both account ids) and `order_id` are what it can be found by; the first
-    event says them for good.
+    event says them for good. `due_at` is when to look after the stream if its facts stay as they
+    are, to the minute, and `resumes` how often that was done since the last of them.
     """
 
     stream: str
@@ -259,6 +262,8 @@ class View:
     payer: str | None = None
     order_id: str | None = None
     payment: PaymentSummary | None = None
+    due_at: datetime | None = None
+    resumes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -389,6 +394,16 @@ class Books(Protocol):
         """
         ...
 
+    def due(self, until: datetime, limit: int) -> Sequence[str]:
+        """At most so many streams that are due by then."""
+        ...
+
+    def postpone(self, view: View, due_at: datetime | None) -> bool:
+        """Say that the stream of a view was looked after, and when to do it again; false when the
+        view was moved, or this was said, by somebody else meanwhile.
+        """
+        ...
+
     def statement(
         self, wallet: AccountKey, *, limit: int, before: int | None = None
     ) -> Sequence[StatementLine]:
@@ -407,17 +422,8 @@ class Books(Protocol):
 # Configuration.
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeeSchedule:
-    """A tenant's fees: a percentage, and a fixed part per currency in its minor units."""
-
-    basis_points: int
-    fixed_minor: Mapping[str, int]
-
-    def terms(self, currency: str) -> FeeTerms:
-        return FeeTerms(
-            basis_points=self.basis_points, fixed_minor=self.fixed_minor.get(currency, 0)
-        )
+class ConfigurationError(Exception):
+    """An item of the configuration cannot mean what it says; the message names item and fault."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -447,7 +453,13 @@ class ProviderRoute:
 
 
 class Config(Protocol):
-    def tenant(self, tenant_id: str) -> Tenant | None: ...
+    def tenant(self, tenant_id: str) -> Tenant | None:
+        """The tenant, if there is one.
+
+        Raises:
+            ConfigurationError: its item is wrong; no terms are better than other terms.
+        """
+        ...
 
     def api_key(self, key_hash: str) -> ApiKey | None: ...
 
@@ -484,8 +496,14 @@ class PaymentProvider(Protocol):
         self, call: Call, authorization: PaymentAuthorized, amount: Money
     ) -> ProviderAnswer: ...
 
-    def look_up(self, call: Call) -> ProviderAnswer | None:
-        """What became of an operation, by our reference; `None` when the provider knows none."""
+    def look_up(
+        self, call: Call, amount: Money, authorization: PaymentAuthorized | None
+    ) -> ProviderAnswer | None:
+        """What became of an operation, by our reference; `None` when the provider knows none.
+
+        `amount` and `authorization` are what it was asked with (an authorization, with none). What
+        is found and differs from them is `Unknown`: it is never taken for the answer.
+        """
         ...
 
 
@@ -503,6 +521,19 @@ class Sagas(Protocol):
 
     def follow_up(self, payment_id: str, version: int) -> None:
         """Start an execution for what was asked of an authorized payment by event `version`."""
+        ...
+
+    def resume(self, payment_id: str, version: int, label: str, *, authorized: bool) -> None:
+        """Start an execution for a payment that stopped at `version`, where nothing was appended.
+
+        The label tells apart the reasons to do so; for one of them it is started once.
+        """
+        ...
+
+
+class Wakeups(Protocol):
+    def wake(self, payment_id: str, number: int, delay: timedelta) -> None:
+        """Have an open call of a payment looked up after a while, for the n-th time."""
         ...
 
 
@@ -528,4 +559,181 @@ class Bus(Protocol):
 class Parking(Protocol):
     def park(self, hop: str, cause: str, payload: Mapping[str, object]) -> None:
         """Put what could not be worked on where an operator finds it. Raises when it cannot."""
+        ...
+
+
+class Retries(Protocol):
+    def later(self, receipt: str, delay_s: int) -> None:
+        """Have the queue hand out a message again after this time."""
+        ...
+
+
+# Dead letters.
+
+
+class LetterState(StrEnum):
+    """Whether somebody has to look. Values go on the wire: add, never rename."""
+
+    OPEN = "open"
+    REDRIVEN = "redriven"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """What a hop could not work on, as it was found in the hop's queue.
+
+    `letter_id` is the same for the same piece of work, so what fails again is no second letter.
+    `message_id` is that of the queue's message: what the queue hands out twice arrived once.
+    `stream` and `version` name the fact or the payment that it is about, where that is known.
+    `tenant_id` is None where nobody can tell whose it is.
+    """
+
+    letter_id: str
+    message_id: str
+    hop: str
+    cause: str
+    payload: str
+    tenant_id: str | None = None
+    stream: str | None = None
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """A piece of work that a hop gave up, with its last cause.
+
+    `seen` is how often it arrived, `redrives` how often it was sent to its hop again. `revision`
+    grows with every change, so that who acts on what he read learns that it has changed.
+    """
+
+    letter_id: str
+    hop: str
+    cause: str
+    payload: str
+    tenant_id: str | None
+    stream: str | None
+    version: int | None
+    first_seen: datetime
+    last_seen: datetime
+    seen: int
+    state: LetterState
+    redrives: int
+    revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LetterFilter:
+    """Which dead letters are meant: those with all of these. `cause` is how a cause begins."""
+
+    hop: str | None = None
+    state: LetterState | None = None
+    stream: str | None = None
+    cause: str | None = None
+
+    def matches(self, letter: DeadLetter) -> bool:
+        return (
+            self.hop in (None, letter.hop)
+            and self.state in (None, letter.state)
+            and self.stream in (None, letter.stream)
+            and letter.cause.startswith(self.cause or "")
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedriveRecord:
+    """What one request to redrive did: each letter with the state that it was left in."""
+
+    redrive_id: str
+    tenant_id: str
+    created_at: datetime
+    letters: tuple[tuple[str, LetterState], ...]
+    has_more: bool
+
+
+class DeadLetters(Protocol):
+    """Every dead letter there ever was."""
+
+    def arrive(self, arrival: Arrival, at: datetime) -> bool:
+        """Keep what arrived as an open letter; false when this very message was kept before."""
+        ...
+
+    def letter(self, letter_id: str) -> DeadLetter | None: ...
+
+    def letters(
+        self,
+        owners: Sequence[str | None],
+        wanted: LetterFilter,
+        *,
+        limit: int,
+        after: DeadLetter | None = None,
+        oldest_first: bool = False,
+    ) -> Sequence[DeadLetter]:
+        """The letters of these tenants, by the time they were first seen, without their payloads.
+
+        At most `limit`; `after` is the last one of the page before. The owner None stands for
+        letters of which nobody can tell whose they are.
+        """
+        ...
+
+    def count_redrive(self, letter: DeadLetter) -> DeadLetter | None:
+        """Count one more redrive of a letter; None when it has changed since it was read."""
+        ...
+
+    def close(self, letter: DeadLetter) -> bool:
+        """Call a letter redriven; false when it has changed since, because it came back."""
+        ...
+
+    def keep(self, record: RedriveRecord) -> None: ...
+
+    def record(self, redrive_id: str) -> RedriveRecord | None: ...
+
+
+class Hop(Protocol):
+    """One way from which letters come, and to which they can go again."""
+
+    def take(self, letter: DeadLetter) -> None:
+        """Do the letter's work again, or have it done.
+
+        Raises:
+            NotRedrivableError: there is nothing that could be done again.
+            HopUnavailableError: it was not taken; the letter is as dead as before.
+        """
+        ...
+
+
+class NotRedrivableError(Exception):
+    """A letter that is evidence, and no work to repeat."""
+
+
+class HopUnavailableError(Exception):
+    """A hop did not take what it was sent."""
+
+
+# Walking over everything.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passed:
+    """An event that a walk comes by: all but what happened."""
+
+    stream: str
+    version: int
+    tenant_id: str
+    type: str
+    recorded_at: datetime
+
+    @property
+    def event_id(self) -> str:
+        return event_id_of(self.stream, self.version)
+
+
+class EventWalk(Protocol):
+    def walk(self, segment: int = 0, segments: int = 1) -> Iterator[Passed]:
+        """Every event of one of so many segments, mostly stream by stream."""
+        ...
+
+
+class Witness(Protocol):
+    def heard_of(self, event_ids: Sequence[str]) -> AbstractSet[str]:
+        """Which of these events somebody has heard of who listens to the bus."""
         ...

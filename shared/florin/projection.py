@@ -7,10 +7,12 @@ moves the stream's view past the facts it comes from.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Final
 
 from florin.domain.account import AccountOpened
 from florin.domain.chart import is_held, is_wallet, wallet_of_held
+from florin.domain.deadlines import hold_due_at, payment_due_at
 from florin.domain.history import History, Recorded
 from florin.domain.hold import HoldPlaced
 from florin.domain.ledger import Leg, Side
@@ -164,16 +166,19 @@ def view_of(history: History) -> View:
     payer: str | None = None
     order_id: str | None = None
     summary: PaymentSummary | None = None
+    due_at: datetime | None = None
     match first.event:
         case PaymentInitiated() as terms:
             payment = fold_history(history)
             kind, status = "payment", str(status_of(payment))
             recipient, payer, order_id = terms.recipient, terms.payer, terms.order_id
             summary = _summary(terms, payment)
+            due_at = payment_due_at(payment, last.recorded_at)
         case AccountOpened():
             kind, status = "account", str(account_status_of(account_of(history)))
         case HoldPlaced():
-            kind, status = "hold", str(hold_status_of(hold_of(history)))
+            hold = hold_of(history)
+            kind, status, due_at = "hold", str(hold_status_of(hold)), hold_due_at(hold)
         case _:
             raise AssertionError(f"no stream begins with {first.type}")
     return View(
@@ -188,7 +193,14 @@ def view_of(history: History) -> View:
         payer=payer,
         order_id=order_id,
         payment=summary,
+        due_at=None if due_at is None else full_minute(due_at),
     )
+
+
+def full_minute(moment: datetime) -> datetime:
+    """The moment, or the first full minute after it: who looks, looks every minute."""
+    whole = moment.replace(second=0, microsecond=0)
+    return whole if whole == moment else whole + timedelta(minutes=1)
 
 
 def _summary(terms: PaymentInitiated, payment: Payment) -> PaymentSummary:

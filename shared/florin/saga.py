@@ -16,31 +16,46 @@ from typing import Final, cast
 
 from florin.domain.chart import entry_for
 from florin.domain.history import Draft, Head, History
+from florin.domain.money import Money
 from florin.domain.payment import (
     Call,
+    Canceled,
     Captured,
     Command,
+    Failed,
     Finish,
     Held,
     Outcome,
     Owed,
     Payment,
+    PaymentAuthorized,
     PaymentEvent,
     Pending,
     RecordAnswer,
+    RecordLateSuccess,
     RecordRisk,
     StartCall,
     Step,
     Undoing,
+    Unseen,
     decide,
     evolve,
     fold,
+    open_calls,
     outcome,
     owed,
 )
-from florin.domain.provider import NotAttempted, ProviderAnswer, Unknown
+from florin.domain.provider import (
+    Approved,
+    NotAttempted,
+    Operation,
+    ProviderAnswer,
+    Unknown,
+)
 from florin.domain.refusals import Refusal
+from florin.folding import bookable
 from florin.ports import (
+    Accounts,
     Appended,
     Batch,
     Clock,
@@ -62,6 +77,9 @@ ANSWER_TIME: Final = timedelta(seconds=6)
 
 PAYMENT_STEPS: Final = frozenset(Step) - {Step.REFUND}
 """What the state machine `payment` does, a step at a time."""
+
+FORWARD_STEPS: Final = frozenset({Step.ASSESS_RISK, Step.AUTHORIZE, Step.CAPTURE})
+"""Those of them that come before the machine asks whether there is something to undo."""
 
 FOLLOW_UP_STEPS: Final = frozenset({Step.CAPTURE, Step.REFUND, Step.VOID, Step.FINISH})
 """What can be owed once a payment is authorized: the machine `follow_up` does it all in one."""
@@ -102,23 +120,38 @@ def load(store: EventStore, payment_id: str) -> Loaded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saga:
+    """The work on payments.
+
+    `unanswered` hears of a call that a provider did not answer; `inconclusive` of every look-up
+    that leaves it so, because some of the reasons, such as another amount under our reference, are
+    for people to look into, and the stream records a silence once.
+    """
+
     store: EventStore
+    accounts: Accounts
     clock: Clock
     risk: RiskAssessor
     provider: Callable[[str], PaymentProvider]
     new_owner: Callable[[], str]
+    unanswered: Callable[[str, Call], None] = lambda payment_id, call: None
+    inconclusive: Callable[[Call, Unknown], None] = lambda call, answer: None
 
     def run(self, step: Step, payment_id: str, execution: str) -> Outcome:
         """Do `step` if the payment owes it, and say how its execution goes on."""
-        return outcome(self._run({step}, payment_id, execution), PAYMENT_STEPS)
+        payment = self._run({step}, payment_id, execution)
+        found = outcome(payment, PAYMENT_STEPS)
+        if step in FORWARD_STEPS and isinstance(payment, Undoing) and found is Outcome.WAIT:
+            # Who was voiding may be gone. Void, which comes next, finds out, or says to wait.
+            return Outcome.COMPENSATE
+        return found
 
     def follow_up(self, payment_id: str, execution: str) -> Outcome:
-        """Do whatever the payment owes after its authorization."""
+        """Do whatever the payment owes after its authorization, or after its end."""
         return outcome(self._run(FOLLOW_UP_STEPS, payment_id, execution), FOLLOW_UP_STEPS)
 
     def _run(self, steps: AbstractSet[Step], payment_id: str, execution: str) -> Payment:
         """Try each thing once that is owed and among `steps`; the state it leads to."""
-        loaded = load(self.store, payment_id)
+        loaded = self._recheck(load(self.store, payment_id), steps, execution)
         tried: set[tuple[Step, str]] = set()
         while len(tried) < CALLS_MAX:
             todo = [
@@ -181,6 +214,8 @@ class Saga:
                 return self.provider(terms.provider).authorize(call, terms)
             case Undoing(terms=terms, authorization=held) if held is not None:
                 return self.provider(terms.provider).void(call, held)
+            case Failed() | Canceled():
+                return self._give_back(state, call)
             case Held(terms=terms, authorization=held, capture=capture) if capture is not None:
                 return self.provider(terms.provider).capture(
                     call, held, capture.amount, final=capture.final
@@ -197,16 +232,44 @@ class Saga:
             case _:
                 raise AssertionError(f"{call} is not owed by {state}")
 
+    def _give_back(self, state: Failed | Canceled, call: Call) -> ProviderAnswer:
+        """Return what was found after the payment had ended."""
+        provider = self.provider(state.terms.provider)
+        amount, held = _asked_with(state, call)
+        assert held is not None, "what is given back was held"
+        if call.operation is Operation.VOID:
+            return provider.void(call, held)
+        return provider.refund(call, held, amount)
+
+    def _recheck(self, loaded: Loaded, steps: AbstractSet[Step], execution: str) -> Loaded:
+        """Ask once more about calls that were taken for not done, of a payment that has ended."""
+        state = loaded.state
+        if Step.REFUND not in steps or not isinstance(state, Failed | Canceled):
+            return loaded
+        for doubt in state.doubts:
+            held = None if doubt.call.operation is Operation.AUTHORIZATION else state.was_authorized
+            answer = self.provider(state.terms.provider).look_up(doubt.call, doubt.amount, held)
+            if isinstance(answer, Unknown):
+                self.inconclusive(doubt.call, answer)
+            if isinstance(answer, Approved):
+                command = RecordLateSuccess(
+                    doubt=doubt, provider_reference=answer.provider_reference
+                )
+                loaded = self._record(loaded, command, execution)[0]
+        return loaded
+
     def _look_up(self, state: Payment, call: Call) -> ProviderAnswer:
-        assert isinstance(state, Pending | Held | Captured | Undoing)
+        assert not isinstance(state, Unseen), "what nobody asked for has no call"
         provider = self.provider(state.terms.provider)
         asked_at = self.clock.now()  # not later: it may show up while the answer is on its way
-        answer = provider.look_up(call)
+        answer = provider.look_up(call, *_asked_with(state, call))
+        if isinstance(answer, Unknown):
+            self.inconclusive(call, answer)
         if answer is not None:
             return answer
         if asked_at < call.deadline + provider.not_found_final_after:
             return Unknown(reason="not_found_yet")
-        return NotAttempted(reason="not_found")
+        return NotAttempted(reason="not_found", certain=False)
 
     def _record(
         self, loaded: Loaded, command: Command, execution: str
@@ -218,12 +281,13 @@ class Saga:
                 return loaded, events
             if not events:
                 return loaded, None
+            now, tenant_id = self.clock.now(), loaded.tenant_id
             batch = Batch(
                 stream=loaded.payment_id,
-                tenant_id=loaded.tenant_id,
+                tenant_id=tenant_id,
                 after=loaded.head,
-                drafts=drafts_of(loaded.state, events),
-                at=self.clock.now(),
+                drafts=bookable(drafts_of(loaded.state, events), self.accounts, tenant_id, now),
+                at=now,
                 execution=execution,
             )
             match self.store.append(batch):
@@ -232,12 +296,41 @@ class Saga:
                     for event in events:
                         state = evolve(state, event)
                     head = History(recorded).head
+                    for call in open_calls(state):
+                        if call.unanswered and call not in open_calls(loaded.state):
+                            self.unanswered(loaded.payment_id, call)
                     return Loaded(loaded.payment_id, loaded.tenant_id, state, head), None
                 case StreamMoved():
                     loaded = load(self.store, loaded.payment_id)
                 case unexpected:
                     raise AssertionError(f"a step has no key and takes no money: {unexpected}")
         raise ContentionError(f"{loaded.payment_id} changed under us {APPENDS_MAX} times")
+
+
+def _asked_with(state: Payment, call: Call) -> tuple[Money, PaymentAuthorized | None]:
+    """The amount that a call is about, and the authorization that it draws on."""
+    match call.operation, state:
+        case Operation.AUTHORIZATION, Pending(terms=terms):
+            return terms.amount, None
+        case (
+            Operation.CAPTURE,
+            Held(authorization=held, capture=capture)
+            | Captured(authorization=held, capture=capture),
+        ) if capture is not None:
+            return capture.amount, held
+        case Operation.VOID, Undoing(authorization=held) if held is not None:
+            return held.amount, held
+        case Operation.VOID, Failed(returns=returns) | Canceled(returns=returns):
+            found = returns[call.operation_id].found
+            return found.amount, PaymentAuthorized(
+                amount=found.amount, provider_reference=found.provider_reference, method=None
+            )
+        case Operation.REFUND, Captured(authorization=held, refunds=refunds):
+            return refunds[call.operation_id].amount, held
+        case Operation.REFUND, Failed(returns=returns) | Canceled(returns=returns):
+            return returns[call.operation_id].found.amount, state.was_authorized
+        case _:
+            raise AssertionError(f"{call} is not of {state}")
 
 
 def _call_of(state: Payment, operation_id: str) -> Call | None:

@@ -130,6 +130,32 @@ def test_a_connection_that_stands_too_late(monkeypatch: pytest.MonkeyPatch) -> N
     assert server.heard in ([], [b""])
 
 
+def test_a_name_that_nobody_ever_resolves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The resolver has no timeout of its own. Who comes back from it too late says nothing."""
+    resolve, asked, let_go = socket.getaddrinfo, threading.Event(), threading.Event()
+
+    def stuck(*args: object, **kwargs: object) -> object:
+        asked.set()
+        assert let_go.wait(5 * PATIENCE_S)
+        return resolve(*args, **kwargs)  # type: ignore[arg-type]  # handed through as they came
+
+    with rogue(answer(200, b"{}")) as server:
+        monkeypatch.setattr(socket, "getaddrinfo", stuck)
+        outcome = send(server.url, timeouts=SOON)
+        assert outcome == NotAttempted(reason="connect_timeout")
+        (connecting,) = (one for one in threading.enumerate() if one.name == "connect")
+        assert asked.is_set()
+        assert connecting.is_alive(), "nobody waited for it"
+
+        monkeypatch.undo()
+        let_go.set()
+        connecting.join(PATIENCE_S)
+        assert send(server.url) == Answer(status=200, body=b"{}")
+    too_late, in_time = server.heard
+    assert too_late == b"", "connected, and closed without a word"
+    assert in_time.startswith(b"POST /v1/x ")
+
+
 def test_a_server_that_speaks_no_tls() -> None:
     with rogue(raw(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as server:
         outcome = send(server.url.replace("http", "https"))

@@ -1,8 +1,10 @@
 """What the engine learns from the simulator, over real HTTP, and from servers that misbehave."""
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import boto3
@@ -10,7 +12,8 @@ import pytest
 from moto import mock_aws
 from samtranslator.yaml_helper import yaml_parse
 
-from florin.adapters.http import Timeouts
+from florin.adapters.clock import ManualClock
+from florin.adapters.http import TOTAL_TIMEOUT_S, Timeouts
 from florin.adapters.simulator import NOT_FOUND_FINAL_AFTER, SimulatorProvider
 from florin.domain.money import Money
 from florin.domain.payment import Call, PaymentAuthorized, PaymentInitiated
@@ -25,25 +28,34 @@ from florin.domain.provider import (
     Unknown,
 )
 from florin.ports import ProviderRoute
-from florin.saga import CALL_BUDGET
+from florin.saga import ANSWER_TIME
 from infra.paths import ROOT
 from simulator.handler import Simulator
+from simulator.tokens import PREFIXES, TROUBLES, AnswerLost, Kind, Slow
 from tests.support.examples import NOON, TEN, TENANT, THREE_PERCENT
 from tests.support.simulator import SECRET, charges, make_simulator, serving
 from tests.support.sockets import Behaviour, answer, closed_port, raw, reset, rogue, silent
 
 SOON = Timeouts(connect_s=0.2, total_s=0.4)
+PATIENCE_S = 10.0
 HTML = b"<html><body>Bad Gateway</body></html>"
 
 
-def provider_at(url: str, secret: str = SECRET, **timeouts: Timeouts) -> SimulatorProvider:
-    return SimulatorProvider(ProviderRoute(name="simulator", url=url), secret, **timeouts)
+def provider_at(
+    url: str, secret: str = SECRET, timeouts: Timeouts | None = None
+) -> SimulatorProvider:
+    return SimulatorProvider(ProviderRoute(name="simulator", url=url), secret, timeouts)
 
 
 @pytest.fixture
-def simulator() -> Iterator[Simulator]:
+def clock() -> ManualClock:
+    return ManualClock(NOON)
+
+
+@pytest.fixture
+def simulator(clock: ManualClock) -> Iterator[Simulator]:
     with mock_aws():
-        yield make_simulator(boto3.client("dynamodb"))
+        yield make_simulator(boto3.client("dynamodb"), clock)
 
 
 @pytest.fixture
@@ -146,7 +158,7 @@ def test_an_authorization_is_declined(
     declined = Declined(code=code, hardness=hardness)
     assert provider.authorize(AUTHORIZE, terms(token)) == declined
     assert books(simulator) == []
-    assert provider.look_up(AUTHORIZE) == declined
+    assert provider.look_up(AUTHORIZE, TEN, None) == declined
 
 
 def test_a_capture_is_approved(simulator: Simulator, provider: SimulatorProvider) -> None:
@@ -168,11 +180,11 @@ def test_a_capture_is_declined_and_voided(
     charge = authorized(provider, "tok_capture_fails")
     declined = Declined(code="capture_failed", hardness=Hardness.HARD)
     assert provider.capture(CAPTURE, charge, TEN) == declined
-    assert provider.look_up(CAPTURE) == declined
+    assert provider.look_up(CAPTURE, TEN, charge) == declined
     voided = provider.void(VOID, charge)
     assert isinstance(voided, Approved)
     assert voided.provider_reference == charge.provider_reference
-    assert provider.look_up(VOID) == voided
+    assert provider.look_up(VOID, TEN, charge) == voided
     assert books(simulator) == [("voided", 1_000, 0)]
 
 
@@ -212,7 +224,7 @@ def test_what_was_captured_under_another_attempt_is_looked_up(
     first = provider.capture(CAPTURE, charge, TEN)
     second = replace(CAPTURE, attempt=2)
     assert provider.capture(second, charge, TEN) == Unknown(reason="http_409: charge_captured")
-    assert provider.look_up(second) == first
+    assert provider.look_up(second, TEN, charge) == first
     assert books(simulator) == [("captured", 1_000, 1_000)]
 
 
@@ -221,7 +233,7 @@ def test_what_was_voided_under_another_attempt_is_looked_up(provider: SimulatorP
     first = provider.void(VOID, charge)
     second = replace(VOID, attempt=2)
     assert provider.void(second, charge) == Unknown(reason="http_409: charge_voided")
-    assert provider.look_up(second) == first
+    assert provider.look_up(second, TEN, charge) == first
 
 
 def test_what_cannot_happen_any_more_is_declined(
@@ -255,7 +267,9 @@ def test_a_wrong_secret_attempts_nothing_and_finds_out_nothing(
     assert stranger.authorize(AUTHORIZE, terms()) == unauthorized
     assert stranger.capture(CAPTURE, held("ch_1"), TEN) == unauthorized
     assert stranger.void(VOID, held("ch_1")) == unauthorized
-    assert stranger.look_up(AUTHORIZE) == Unknown(reason="look_up: http_401: unauthorized")
+    assert stranger.look_up(AUTHORIZE, TEN, None) == Unknown(
+        reason="look_up: http_401: unauthorized"
+    )
     assert books(simulator) == []
 
 
@@ -264,7 +278,9 @@ def test_a_wrong_address_attempts_nothing_and_finds_out_nothing(
 ) -> None:
     lost = provider_at(f"{url}/v0")
     assert lost.authorize(AUTHORIZE, terms()) == NotAttempted(reason="route_not_found")
-    assert lost.look_up(AUTHORIZE) == Unknown(reason="look_up: http_404: route_not_found")
+    assert lost.look_up(AUTHORIZE, TEN, None) == Unknown(
+        reason="look_up: http_404: route_not_found"
+    )
     assert books(simulator) == []
 
 
@@ -278,42 +294,244 @@ def test_a_bad_request_attempts_nothing(simulator: Simulator, provider: Simulato
 
 
 def test_what_was_never_asked_is_not_found(provider: SimulatorProvider) -> None:
-    authorized(provider)
-    assert provider.look_up(CAPTURE) is None
-    assert provider.look_up(replace(AUTHORIZE, reference="pay_2:authorization")) is None
+    charge = authorized(provider)
+    assert provider.look_up(CAPTURE, TEN, charge) is None
+    elsewhere = replace(AUTHORIZE, reference="pay_2:authorization")
+    assert provider.look_up(elsewhere, TEN, None) is None
 
 
 def test_an_answer_is_found_again(provider: SimulatorProvider) -> None:
     approved = provider.authorize(AUTHORIZE, terms())
-    assert provider.look_up(AUTHORIZE) == approved
+    assert provider.look_up(AUTHORIZE, TEN, None) == approved
 
 
 def test_money_that_an_earlier_attempt_moved_is_found(provider: SimulatorProvider) -> None:
     first = provider.authorize(AUTHORIZE, terms())
     second = replace(AUTHORIZE, attempt=2)
-    assert provider.look_up(second) == first
+    assert provider.look_up(second, TEN, None) == first
     provider.authorize(second, terms("tok_declined"))
-    assert provider.look_up(second) == first
+    assert provider.look_up(second, TEN, None) == first
 
 
 def test_of_two_charges_an_attempt_finds_its_own(provider: SimulatorProvider) -> None:
     calls = [replace(AUTHORIZE, attempt=attempt) for attempt in (1, 2)]
     answers = [provider.authorize(made, terms()) for made in calls]
-    assert [provider.look_up(made) for made in calls] == answers
+    assert [provider.look_up(made, TEN, None) for made in calls] == answers
     assert answers[0] != answers[1]
 
 
 def test_the_decline_of_an_earlier_attempt_is_not_this_ones(provider: SimulatorProvider) -> None:
     provider.authorize(AUTHORIZE, terms("tok_declined"))
-    assert provider.look_up(replace(AUTHORIZE, attempt=2)) is None
+    assert provider.look_up(replace(AUTHORIZE, attempt=2), TEN, None) is None
 
 
-def test_a_look_up_is_final_only_after_every_request_has_ended() -> None:
-    """A request leaves before its function's end, and the simulator's function ends it."""
+def test_a_look_up_is_final_only_after_every_request_has_ended_and_shows() -> None:
+    """A request leaves before its call's deadline, and the simulator's function ends it."""
+    assert timedelta(seconds=TOTAL_TIMEOUT_S) <= ANSWER_TIME
+    at_work = timedelta(seconds=simulator_timeout_s())
+    hidden = max(fate.shown_after for fate in TROUBLES.values() if isinstance(fate, AnswerLost))
+    assert at_work + hidden < NOT_FOUND_FINAL_AFTER
+
+
+def test_who_is_slow_is_faster_than_everybody_waits() -> None:
+    slow = [fate.seconds for fate in TROUBLES.values() if isinstance(fate, Slow)]
+    assert 0 < max(slow) < min(simulator_timeout_s(), TOTAL_TIMEOUT_S)
+
+
+def simulator_timeout_s() -> int:
     template = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
-    ours = template["Globals"]["Function"]["Timeout"]
-    theirs = template["Resources"]["SimulatorFunction"]["Properties"]["Timeout"]
-    assert ours + theirs < (CALL_BUDGET + NOT_FOUND_FINAL_AFTER).total_seconds()
+    timeout_s: int = template["Resources"]["SimulatorFunction"]["Properties"]["Timeout"]
+    return timeout_s
+
+
+# Trouble. A card gets into it with one operation, and with the others it is a good one.
+
+
+def asking(provider: SimulatorProvider, operation: Operation, card: str) -> Callable[[int], Any]:
+    """Asks for the operation by attempt, after what has to come before it."""
+    made = call(operation)
+    if operation is Operation.AUTHORIZATION:
+        return lambda attempt: provider.authorize(replace(made, attempt=attempt), terms(card))
+    charge = authorized(provider, card)
+    if operation is Operation.CAPTURE:
+        return lambda attempt: provider.capture(replace(made, attempt=attempt), charge, TEN)
+    if operation is Operation.VOID:
+        return lambda attempt: provider.void(replace(made, attempt=attempt), charge)
+    provider.capture(CAPTURE, charge, TEN)
+    return lambda attempt: provider.refund(replace(made, attempt=attempt), charge, TEN)
+
+
+def looked_up(
+    simulator: Simulator, provider: SimulatorProvider, operation: Operation
+) -> ProviderAnswer | None:
+    charge = None
+    if operation is not Operation.AUTHORIZATION:
+        charge = held(charges(simulator, "pay_1")[0]["charge"])
+    return provider.look_up(call(operation), TEN, charge)
+
+
+DONE = {
+    Operation.AUTHORIZATION: ("authorized", 0, 0),
+    Operation.CAPTURE: ("captured", 1_000, 0),
+    Operation.VOID: ("voided", 0, 0),
+    Operation.REFUND: ("captured", 1_000, 1_000),
+}
+NOT_DONE = {
+    Operation.AUTHORIZATION: None,
+    Operation.CAPTURE: ("authorized", 0, 0),
+    Operation.VOID: ("authorized", 0, 0),
+    Operation.REFUND: ("captured", 1_000, 0),
+}
+every_operation = pytest.mark.parametrize("operation", Operation)
+
+
+def moved(simulator: Simulator) -> tuple[str, int, int] | None:
+    """State, captured and refunded amount of the only charge, if there is one."""
+    found = [
+        (charge["state"], charge["captured"], charge["refunded"])
+        for charge in charges(simulator, "pay_1")
+    ]
+    assert len(found) <= 1, "charged twice"
+    return found[0] if found else None
+
+
+def in_trouble(operation: Operation, trouble: str) -> str:
+    return f"{PREFIXES[Kind(operation)]}_{trouble}"
+
+
+@every_operation
+def test_done_and_not_heard_is_found_a_little_later(
+    simulator: Simulator, provider: SimulatorProvider, clock: ManualClock, operation: Operation
+) -> None:
+    asked = asking(provider, operation, in_trouble(operation, "timeout_then_success"))
+    assert asked(1) == Unknown(reason="http_504")
+    assert moved(simulator) == DONE[operation]
+    assert looked_up(simulator, provider, operation) is None
+    clock.advance(timedelta(seconds=2.999))
+    assert looked_up(simulator, provider, operation) is None
+    clock.advance(timedelta(seconds=0.001))
+    found = looked_up(simulator, provider, operation)
+    assert isinstance(found, Approved)
+    assert asked(1) == found, "its key answers what had been lost"
+    assert moved(simulator) == DONE[operation]
+
+
+@every_operation
+def test_not_done_and_not_heard_is_never_found(
+    simulator: Simulator, provider: SimulatorProvider, clock: ManualClock, operation: Operation
+) -> None:
+    asked = asking(provider, operation, in_trouble(operation, "timeout_then_nothing"))
+    for attempt in (1, 1, 2, 3, 4):
+        assert asked(attempt) == Unknown(reason="http_504")
+    clock.advance(timedelta(days=1))
+    assert moved(simulator) == NOT_DONE[operation]
+    assert looked_up(simulator, provider, operation) is None
+
+
+@every_operation
+@pytest.mark.parametrize(
+    ("trouble", "before"),
+    [
+        ("timeout_once", [Unknown(reason="http_504")]),
+        ("rate_limited", [NotAttempted(reason="not_attempted")]),
+        ("unavailable_twice", [NotAttempted(reason="not_attempted")] * 2),
+    ],
+)
+def test_trouble_passes(
+    simulator: Simulator,
+    provider: SimulatorProvider,
+    operation: Operation,
+    trouble: str,
+    before: list[ProviderAnswer],
+) -> None:
+    asked = asking(provider, operation, in_trouble(operation, trouble))
+    for attempt, answered in enumerate(before, 1):
+        assert asked(attempt) == answered
+        assert moved(simulator) == NOT_DONE[operation]
+    approved = asked(len(before) + 1)
+    assert isinstance(approved, Approved)
+    assert moved(simulator) == DONE[operation]
+    assert looked_up(simulator, provider, operation) == approved
+
+
+@every_operation
+def test_who_is_unavailable_stays_so_and_says_that_nothing_was_done(
+    simulator: Simulator, provider: SimulatorProvider, operation: Operation
+) -> None:
+    asked = asking(provider, operation, in_trouble(operation, "unavailable"))
+    for attempt in range(1, 5):
+        assert asked(attempt) == NotAttempted(reason="not_attempted")
+    assert moved(simulator) == NOT_DONE[operation]
+    assert looked_up(simulator, provider, operation) is None
+
+
+@every_operation
+def test_who_is_slow_answers_in_the_end(
+    simulator: Simulator, provider: SimulatorProvider, clock: ManualClock, operation: Operation
+) -> None:
+    asked = asking(provider, operation, in_trouble(operation, "slow"))
+    begun = clock.now()
+    assert isinstance(asked(1), Approved)
+    assert clock.now() - begun == timedelta(seconds=3), "as its own clock has it"
+    assert moved(simulator) == DONE[operation]
+
+
+def test_who_does_not_wait_for_a_slow_answer_finds_it_later(
+    simulator: Simulator, provider: SimulatorProvider
+) -> None:
+    """A timeout of our own: while we give up, the charge has not even been made."""
+    given_up = threading.Event()
+
+    def pause(seconds: float) -> None:
+        given_up.wait(PATIENCE_S)
+
+    slow = replace(simulator.service, pause=pause)
+    with serving(Simulator(slow, SECRET)) as slow_url:
+        outcome = provider_at(slow_url, timeouts=SOON).authorize(AUTHORIZE, terms("tok_slow"))
+        assert outcome == Unknown(reason="timeout")
+        assert provider.look_up(AUTHORIZE, TEN, None) is None
+        given_up.set()
+    # That server has ended, and with it its requests.
+    assert isinstance(provider.look_up(AUTHORIZE, TEN, None), Approved)
+
+
+# What is found is compared with what was asked.
+
+
+def test_another_amount_under_our_reference_is_no_answer(provider: SimulatorProvider) -> None:
+    provider.authorize(AUTHORIZE, terms(amount=Money(999, "EUR")))
+    assert provider.look_up(AUTHORIZE, TEN, None) == Unknown(reason="not_what_was_asked: amount")
+
+
+def test_another_currency_under_our_reference_is_no_answer(provider: SimulatorProvider) -> None:
+    provider.authorize(AUTHORIZE, terms(amount=Money(1_000, "USD")))
+    assert provider.look_up(AUTHORIZE, TEN, None) == Unknown(reason="not_what_was_asked: currency")
+
+
+def test_another_operation_under_our_reference_is_no_answer(provider: SimulatorProvider) -> None:
+    charge = authorized(provider)
+    provider.capture(replace(CAPTURE, reference=REFUND.reference), charge, TEN)
+    assert provider.look_up(REFUND, TEN, charge) == Unknown(reason="not_what_was_asked: operation")
+
+
+def test_another_charge_under_our_reference_is_no_answer(provider: SimulatorProvider) -> None:
+    first, second = authorized(provider, attempt=1), authorized(provider, attempt=2)
+    provider.capture(CAPTURE, first, TEN)
+    assert provider.look_up(CAPTURE, TEN, second) == Unknown(reason="not_what_was_asked: charge")
+
+
+def test_one_of_several_that_is_something_else_makes_all_doubtful(
+    provider: SimulatorProvider,
+) -> None:
+    provider.authorize(AUTHORIZE, terms())
+    other = terms(amount=Money(10_000, "EUR"))
+    provider.authorize(replace(AUTHORIZE, attempt=2), other)
+    assert provider.look_up(AUTHORIZE, TEN, None) == Unknown(reason="not_what_was_asked: amount")
+
+
+def test_the_decline_of_another_amount_is_no_answer(provider: SimulatorProvider) -> None:
+    provider.authorize(AUTHORIZE, terms("tok_declined", Money(999, "EUR")))
+    assert provider.look_up(AUTHORIZE, TEN, None) == Unknown(reason="not_what_was_asked: amount")
 
 
 # Servers that misbehave.
@@ -324,7 +542,7 @@ ASKS: dict[str, Ask] = {
     "authorize": lambda provider: provider.authorize(AUTHORIZE, terms()),
     "capture": lambda provider: provider.capture(CAPTURE, held("ch_1"), TEN),
     "void": lambda provider: provider.void(VOID, held("ch_1")),
-    "look_up": lambda provider: provider.look_up(AUTHORIZE),
+    "look_up": lambda provider: provider.look_up(AUTHORIZE, TEN, None),
 }
 every_call = pytest.mark.parametrize("ask", ASKS.values(), ids=ASKS.keys())
 every_post = pytest.mark.parametrize("ask", list(ASKS.values())[:3], ids=list(ASKS)[:3])
@@ -411,10 +629,10 @@ def test_a_port_without_a_server_attempts_nothing(ask: Ask) -> None:
 
 def test_a_look_up_that_did_not_arrive_says_nothing_of_the_operation() -> None:
     lost = provider_at(f"http://127.0.0.1:{closed_port()}")
-    assert lost.look_up(AUTHORIZE) == Unknown(reason="look_up: not_connected")
+    assert lost.look_up(AUTHORIZE, TEN, None) == Unknown(reason="look_up: not_connected")
     for status in (429, 503):
         with rogue(error(status, "not_attempted")) as server:
-            outcome = provider_at(server.url).look_up(AUTHORIZE)
+            outcome = provider_at(server.url).look_up(AUTHORIZE, TEN, None)
         assert outcome == Unknown(reason=f"look_up: http_{status}: not_attempted")
 
 
@@ -445,16 +663,22 @@ def test_an_approval_needs_no_more_than_what_was_asked_for() -> None:
     [
         {"operation": "authorization"},
         {"reference": "pay_2:capture"},
-        {"status": "pending"},
-        {"status": "declined"},
         {"charge": "ch_2"},
         {"charge": None},
         {"amount": 999},
         {"currency": "USD"},
+        {"amount": 999, "currency": "USD"},
     ],
 )
 def test_an_approval_of_something_else_is_unknown(changed: dict[str, object]) -> None:
-    assert captured(**changed) == Unknown(reason="answer_not_understood")
+    reason = f"not_what_was_asked: {', '.join(changed)}"
+    assert captured(**changed) == Unknown(reason=reason)
+
+
+@pytest.mark.parametrize("status", ["pending", "declined", None])
+def test_an_approval_that_is_none_is_unknown(status: str | None) -> None:
+    error = {"code": "card_declined", "hardness": "hard"}
+    assert captured(status=status, error=error) == Unknown(reason="answer_not_understood")
 
 
 def test_a_void_of_another_charge_is_unknown() -> None:
@@ -463,7 +687,7 @@ def test_a_void_of_another_charge_is_unknown() -> None:
     with rogue(answer(201, json.dumps(void).encode())) as server:
         provider = provider_at(server.url)
         assert provider.void(VOID, held("ch_1")) == Approved(provider_reference="ch_1")
-        assert provider.void(VOID, held("ch_2")) == Unknown(reason="answer_not_understood")
+        assert provider.void(VOID, held("ch_2")) == Unknown(reason="not_what_was_asked: charge")
 
 
 def test_a_card_number_in_an_answer_goes_no_further() -> None:

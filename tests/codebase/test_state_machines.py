@@ -743,7 +743,8 @@ def test_a_step_is_handed_ids_only() -> None:
 
 def test_parking_says_who_where_and_why() -> None:
     message = STATES["Park"]["Arguments"]["MessageBody"]
-    assert message.keys() == {"payment_id", "execution", "state", "error"}
+    assert message.keys() == {"hop", "payment_id", "execution", "state", "error"}
+    assert message["hop"] == "payment", "the machine that a redrive starts"
     for state in STATES.values():
         ways = [edge for edge in edges(state) if edge.target == "Park"]
         assert all("failure" in edge.assigned for edge in ways)

@@ -8,10 +8,14 @@ from typing import Any
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
+from analytics.witness import TOLD
 from florin.adapters import http
 from florin.adapters.search import KEY_OF, Index
+from florin.edge.answers import PUBLIC_TYPES
+from florin.edge.queues import RECEIVES_MAX
 from florin.saga import ANSWER_TIME, CALL_BUDGET, CALLS_MAX
 from infra.paths import ROOT
+from verifier.handler import ALL_TENANTS, WORK_S
 
 TEMPLATE = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
 RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
@@ -121,7 +125,12 @@ def test_no_function_may_change_an_event() -> None:
             actions = [actions] if isinstance(actions, str) else actions
             assert not any("*" in action for action in actions), name
             if statement["Resource"] == {"Fn::GetAtt": ["EventsTable", "Arn"]}:
-                assert set(actions) <= {"dynamodb:PutItem", "dynamodb:Query"}, name
+                allowed = {"dynamodb:PutItem", "dynamodb:Query"}
+                if name == "WalkFunction":
+                    allowed = {"dynamodb:Query", "dynamodb:Scan"}
+                if name == "VerifierFunction":
+                    allowed = {"dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:Scan"}
+                assert set(actions) <= allowed, name
 
 
 def test_the_api_reads_views_by_their_keys_and_indexes_only() -> None:
@@ -145,7 +154,8 @@ def test_the_indexes_of_views_hold_keys_only() -> None:
         for index in TABLES["ViewsTable"]["GlobalSecondaryIndexes"]
         if index["Projection"] == {"ProjectionType": "KEYS_ONLY"}
     }
-    assert found == {index: [KEY_OF[index], "stream"] for index in Index}
+    wanted = {str(index): [KEY_OF[index], "stream"] for index in Index}
+    assert found == wanted | {"by_due": ["due_key", "due_at"]}
 
 
 def listed(value: Any) -> list[Any]:
@@ -156,6 +166,30 @@ def statements(properties: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for policy in properties["Policies"]:
         for statement in policy.get("Statement", ()):
             yield statement["Fn::If"][1] if "Fn::If" in statement else statement
+
+
+def test_the_verifier_writes_nothing_but_its_runs() -> None:
+    writes = ("Put", "Update", "Delete", "BatchWrite", "PartiQL")
+    written = {
+        json.dumps(statement["Resource"])
+        for statement in statements(FUNCTIONS["VerifierFunction"])
+        for action in (
+            [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
+        )
+        if action.partition(":")[2].startswith(writes)
+    }
+    assert written == {json.dumps({"Fn::GetAtt": ["VerificationsTable", "Arn"]})}
+
+
+def test_the_verifier_may_call_itself_and_its_messages_outlast_it() -> None:
+    verifier = FUNCTIONS["VerifierFunction"]
+    assert verifier["RecursiveLoop"] == "Allow", "AWS ends what calls itself 16 times"
+    assert timeout_s("VerifierFunction") > 2 * WORK_S
+    queue = RESOURCES["VerifierQueue"]["Properties"]
+    assert queue["VisibilityTimeout"] >= 6 * timeout_s("VerifierFunction")
+    assert json.loads(RESOURCES["VerifierSchedule"]["Properties"]["Targets"][0]["Input"]) == (
+        ALL_TENANTS
+    )
 
 
 def test_the_readers_of_the_stream_keep_what_they_fail_on() -> None:
@@ -172,11 +206,154 @@ def test_the_readers_of_the_stream_keep_what_they_fail_on() -> None:
         assert reader["DestinationConfig"]["OnFailure"]["Type"] == "S3"
 
 
-def test_queues_wait_longer_than_their_function_and_have_a_dead_letter_queue() -> None:
-    for properties in FUNCTIONS.values():
+def test_the_witness_expects_what_its_rule_picks() -> None:
+    pattern = RESOURCES["AnalyticsRule"]["Properties"]["EventPattern"]
+    ((prefix,),) = (kind.values() for kind in pattern["detail-type"])
+    assert {name for name in PUBLIC_TYPES if name.startswith(prefix)} == TOLD
+    assert TOLD < PUBLIC_TYPES
+
+
+# Hops: what happens behind somebody's back, and what happens when it fails.
+
+ALARMS = dict(of_type("AWS::CloudWatch::Alarm"))
+COLLECTOR = "DeadLettersFunction"
+
+
+def sources(kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every event source of a kind, with the function that it calls."""
+    for function, properties in FUNCTIONS.items():
         for source in properties.get("Events", {}).values():
-            if source["Type"] == "SQS":
-                queue = RESOURCES[source["Properties"]["Queue"]["Fn::GetAtt"][0]]["Properties"]
-                assert queue["VisibilityTimeout"] >= 6 * TEMPLATE["Globals"]["Function"]["Timeout"]
-                assert queue["RedrivePolicy"]["maxReceiveCount"] >= 3
-                assert source["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+            if source["Type"] == kind:
+                yield function, source["Properties"]
+
+
+def named(reference: Any) -> str:
+    """The logical id behind a Ref or an ARN."""
+    if "Ref" in reference:
+        return str(reference["Ref"])
+    return str(reference["Fn::GetAtt"][0])
+
+
+LISTENERS = {
+    named(properties["Queue"]): function
+    for function, properties in sources("SQS")
+    if function != COLLECTOR
+}
+COLLECTED = {
+    named(properties["Queue"]) for function, properties in sources("SQS") if function == COLLECTOR
+}
+
+
+def hops() -> Iterator[tuple[str, str]]:
+    """Every asynchronous hop of the template, and the queue in which its dead letters lie.
+
+    Found by what AWS has for it, so that a new one cannot be forgotten here.
+    """
+    for function, reader in sources("DynamoDB"):
+        parked = FUNCTIONS[function]["Environment"]["Variables"]["PARKED_QUEUE_URL"]
+        yield f"{function}, what it cannot work on", named(parked)
+        bucket = RESOURCES[named(reader["DestinationConfig"]["OnFailure"]["Destination"])]
+        (told,) = bucket["Properties"]["NotificationConfiguration"]["QueueConfigurations"]
+        yield f"{function}, what it fails on", named(told["Queue"])
+    for function, properties in sources("SQS"):
+        if function != COLLECTOR:
+            queue = RESOURCES[named(properties["Queue"])]["Properties"]
+            yield function, named(queue["RedrivePolicy"]["deadLetterTargetArn"])
+    for rule, properties in of_type("AWS::Events::Rule"):
+        for target in properties["Targets"]:
+            dead = named(target["DeadLetterConfig"]["Arn"])
+            assert dead != named(target["Arn"]), "what cannot be reached keeps nothing"
+            yield f"{rule} to {target['Id']}", dead
+    for machine, properties in of_type("AWS::Serverless::StateMachine"):
+        yield machine, named(properties["DefinitionSubstitutions"]["ParkedQueueUrl"])
+
+
+HOPS = dict(hops())
+EVENT_SOURCES = {"Api", "DynamoDB", "SQS", "Schedule"}
+"""A schedule comes again by itself: what one call leaves the next finds."""
+
+
+def test_every_way_in_which_a_function_is_called_is_known_here() -> None:
+    kinds = {
+        source["Type"]
+        for properties in FUNCTIONS.values()
+        for source in properties.get("Events", {}).values()
+    }
+    assert kinds <= EVENT_SOURCES, "a new kind of hop: say above where its dead letters lie"
+    asynchronous = {"AWS::Scheduler::Schedule", "AWS::Pipes::Pipe", "AWS::SNS::Subscription"}
+    assert not asynchronous & {resource["Type"] for resource in RESOURCES.values()}
+    assert len(HOPS) == 14
+
+
+@pytest.mark.parametrize("hop", HOPS)
+def test_dlq_every_hop_has_its_queue_its_alarms_and_its_collector(hop: str) -> None:
+    queue = RESOURCES[HOPS[hop]]
+    assert queue["Type"] == "AWS::SQS::Queue"
+    assert queue["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 3600
+    assert queue["Properties"]["MaximumMessageSize"] <= 256 * 1024, "what fits into an item"
+    assert "RedrivePolicy" not in queue["Properties"], "here it ends"
+    assert HOPS[hop] in COLLECTED
+    (depth,) = (
+        alarm
+        for alarm in ALARMS.values()
+        if alarm["MetricName"] == "ApproximateNumberOfMessagesVisible"
+        and named(alarm["Dimensions"][0]["Value"]) == HOPS[hop]
+    )
+    assert (depth["Namespace"], depth["Threshold"]) == ("AWS/SQS", 0)
+    assert (depth["Statistic"], depth["ComparisonOperator"]) == ("Maximum", "GreaterThanThreshold")
+
+
+def test_dlq_every_hop_can_be_redriven_and_rings() -> None:
+    variables = FUNCTIONS[COLLECTOR]["Environment"]["Variables"]["HOPS"]["Fn::Sub"]
+    collected = json.loads(variables)
+    redriven = set(re.findall(r'^        "(\w+)": \w+Hop', WIRING, re.MULTILINE))
+    assert set(collected.values()) == redriven
+    for owner in (*FUNCTIONS, *COLLECTED):
+        if owner in {name for name, _ in sources("DynamoDB")} | COLLECTED - SHARED:
+            assert f"${{{owner}.Arn}}" in collected, owner
+    rings = {
+        alarm["Dimensions"][1]["Value"]
+        for alarm in ALARMS.values()
+        if (alarm["Namespace"], alarm["MetricName"]) == ("Florin", "DeadLetters")
+    }
+    assert rings == redriven
+
+
+WIRING = (ROOT / "shared/florin/edge/wiring.py").read_text(encoding="utf-8")
+SHARED = {"SagaParked", "FailedBatchesParked", "FailedExecutionsParked"}
+"""Queues whose messages say themselves which hop they come from."""
+
+
+def test_executions_that_fail_and_readers_that_lag_ring() -> None:
+    ringing = {
+        (alarm["MetricName"], named(alarm["Dimensions"][0]["Value"]))
+        for alarm in ALARMS.values()
+        if alarm["Namespace"] != "Florin"
+    }
+    for machine, _ in of_type("AWS::Serverless::StateMachine"):
+        assert {("ExecutionsFailed", machine), ("ExecutionsTimedOut", machine)} <= ringing
+    for reader, _ in sources("DynamoDB"):
+        assert ("IteratorAge", reader) in ringing
+    for alarm in ALARMS.values():
+        assert alarm["AlarmActions"] == {
+            "Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], []]
+        }
+
+
+@pytest.mark.parametrize("queue", LISTENERS)
+def test_listeners_try_with_pauses_before_the_queue_gives_up(queue: str) -> None:
+    """The handler parks with the cause; the queue's own policy is for when it could not."""
+    function, properties = LISTENERS[queue], RESOURCES[queue]["Properties"]
+    assert properties["VisibilityTimeout"] >= 6 * timeout_s(function)
+    assert properties["RedrivePolicy"]["maxReceiveCount"] > RECEIVES_MAX >= 3
+    variables = FUNCTIONS[function]["Environment"]["Variables"]
+    assert named(variables["QUEUE_URL"]) == queue
+    assert named(variables["PARKED_QUEUE_URL"]) == HOPS[function]
+
+
+def test_every_queue_is_read_by_message() -> None:
+    for function, properties in sources("SQS"):
+        assert properties["FunctionResponseTypes"] == ["ReportBatchItemFailures"], function
+    for queue in (*LISTENERS, *COLLECTED):
+        waits = RESOURCES[queue]["Properties"]["VisibilityTimeout"]
+        assert waits >= 6 * timeout_s(LISTENERS.get(queue, COLLECTOR)), queue

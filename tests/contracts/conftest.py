@@ -9,24 +9,29 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from florin.adapters.dynamodb import Dynamo
+from florin.adapters.dynamodb_verification import DynamoVerification
 from florin.adapters.memory import Memory
 from infra.local import emulator
 from infra.local.clients import client_factory
 from tests.support.busy import BusyClient
-from tests.support.tables import make_tables
+from tests.support.tables import make_table, make_tables
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-Store = Memory | Dynamo
+Store = Memory | DynamoVerification
 MakeStore = Callable[[], Store]
 
 
-def on_dynamodb(client: "DynamoDBClient", maker: "DynamoDBClient | None" = None) -> Dynamo:
+def on_dynamodb(
+    client: "DynamoDBClient", maker: "DynamoDBClient | None" = None
+) -> DynamoVerification:
     """A store over new tables, which `maker` makes where the client should not."""
-    tables = make_tables(maker or client, uuid.uuid4().hex[:8])
-    return Dynamo(client, tables, pause=lambda _: None)
+    suffix = uuid.uuid4().hex[:8]
+    tables = make_tables(maker or client, suffix)
+    runs_table = make_table(maker or client, "VerificationsTable", suffix)
+    # Pages that end inside streams.
+    return DynamoVerification(client, tables, runs_table, pause=lambda _: None, page_rows=4)
 
 
 @pytest.fixture(scope="session")

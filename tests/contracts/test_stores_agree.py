@@ -64,9 +64,10 @@ def told(
     """Play a script on a store; the state and the rows that it leaves."""
     clock, provider = ManualClock(NOON), ScriptedProvider()
     owners = count(1)
-    desk = Desk(store=store, clock=clock, ids=CountedIds())
+    desk = Desk(store=store, accounts=store, clock=clock, ids=CountedIds())
     saga = Saga(
         store=store,
+        accounts=store,
         clock=clock,
         risk=PassingRisk(),
         provider=lambda name: provider,

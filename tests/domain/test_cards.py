@@ -36,6 +36,19 @@ def test_a_card_number_is_found_wherever_it_stands(number: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "d1454709-d58d-e3b6-4333-1459502540d7 4242424242424242",
+        "ab4242424242424242cd",
+        "abcdefabcdefabc4242424242424242abc",  # no length that a digest has
+        "42424242-4242-4242-5555-555555554444",  # no letter: rather two numbers than a UUID
+    ],
+)
+def test_a_card_number_is_found_beside_what_is_random(text: str) -> None:
+    assert holds_card_number(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "",
         "4242424242424241",  # a wrong check digit
         "1234567890123452",  # no network's prefix
@@ -47,6 +60,13 @@ def test_a_card_number_is_found_wherever_it_stands(number: str) -> None:
         "acct_01JZ8Q4T6M3VX5N9RWCB7HD2EK",
         "+49 89 1234567",
         "tok_visa",
+        # Chance put a right number into each of these, as it does in one of a thousand.
+        "2ed145f47998179883020cf694b19e9f",
+        "key_2ED145F47998179883020CF694B19E9F",
+        "d1454709-d58d-e3b6-4333-1459502540d7",
+        "/payments/d1454709-d58d-e3b6-4333-1459502540d7/refund",
+        "e8c42cfc44c4281d380924787019547f7a740392",
+        "2669a1187301e56cfb783adc6555847b313874cddfbc323db246548991270564",
     ],
 )
 def test_other_numbers_pass(text: str) -> None:

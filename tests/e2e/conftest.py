@@ -1,28 +1,73 @@
-"""One deployed stack for all end-to-end tests."""
+"""One deployed stack for all end-to-end tests, and then another one whose DynamoDB is busy.
+
+On the second, functions reach AWS through a proxy that refuses a part of their DynamoDB requests
+as DynamoDB does under load: conflicts of transactions and throttling, which the local stack never
+has of its own. Nothing else differs, and every answer has to be the same.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import pytest
 
-from infra.local import Stack, running_stack
+from infra.local import Stack, emulator, running_stack
 from infra.local.emulator import LOG_NAME, tail
+from tests.support.dynamodb_faults import Busy
+from tests.support.fault_proxy import FaultProxy, fault_proxy, pass_all
 
 DIRECTORY = pytest.StashKey[Path]()
+PROXY = pytest.StashKey[FaultProxy]()
 LOG_LINES = 40
 
+REFUSED_ONE_IN: Final = {
+    "TransactWriteItems": 4,
+    "PutItem": 6,
+    "UpdateItem": 6,
+    "GetItem": 50,
+    "Query": 50,
+}
+"""Of so many requests of an operation one is refused, and tried again. Reads know no conflict,
+only throttling, after which the SDK waits."""
 
-@pytest.fixture(scope="session")
+
+@pytest.fixture(scope="session", params=["plain", "busy"])
 def stack(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
-    """The project's own template on a free port, with two tenants, gone after the last test."""
-    directory = tmp_path_factory.mktemp("stack")
-    request.config.stash[DIRECTORY] = directory
-    with running_stack(directory=directory) as running:
-        yield running
+    """The project's own template on a free port, with its tenants, gone after its last test.
+
+    Pytest runs all tests on one before it makes the other.
+    """
+    busy = request.param == "busy"
+    directory = request.config.stash[DIRECTORY] = tmp_path_factory.mktemp("stack")
+    port = emulator.free_port()
+    with fault_proxy((emulator.HOST, port), Busy(REFUSED_ONE_IN) if busy else pass_all) as proxy:
+        request.config.stash[PROXY] = proxy
+        functions = proxy.url if busy else None
+        with running_stack(port, directory, functions_endpoint_url=functions) as running:
+            # The tests' own calls go the same way, so that their answers are counted.
+            yield replace(running, api_url=running.api_url.replace(running.endpoint_url, proxy.url))
+
+
+@pytest.fixture
+def proxy(stack: Stack, request: pytest.FixtureRequest) -> FaultProxy:
+    """What stands before the stack."""
+    return request.config.stash[PROXY]
+
+
+@pytest.fixture(autouse=True)
+def no_failures(request: pytest.FixtureRequest, proxy: FaultProxy) -> Iterator[None]:
+    """Whatever is asked of the API, it never answers with a 5xx, unless a test makes it fail."""
+    if request.node.get_closest_marker("fails_on_purpose"):
+        yield
+        return
+    before = proxy.failures("execute-api")
+    yield
+    assert proxy.failures("execute-api") == before
 
 
 @pytest.hookimpl(wrapper=True)

@@ -122,7 +122,8 @@ def test_two_executions_at_once_charge_once(stack: Stack, client: Client, machin
     seller = client.seller()
     tenant_id = stack.tenants[0].tenant_id
     command = replace(initiate(recipient=seller, tenant_id=tenant_id), provider="simulator")
-    desk = Desk(store=dynamo(stack), clock=SystemClock(), ids=UlidIds())
+    store = dynamo(stack)
+    desk = Desk(store=store, accounts=store, clock=SystemClock(), ids=UlidIds())
     for round_number in range(3):
         accepted = desk.initiate_payment(command, once(uuid.uuid4().hex, tenant_id))
         assert isinstance(accepted, Accepted)
@@ -169,8 +170,8 @@ def ended(states: Any, execution: str) -> None:
     raise AssertionError(f"{execution} did not end")
 
 
-def test_an_execution_for_no_payment_is_parked(stack: Stack) -> None:
-    states, sqs = stack.client("stepfunctions"), stack.client("sqs")
+def test_an_execution_for_no_payment_is_parked(stack: Stack, client: Client) -> None:
+    states = stack.client("stepfunctions")
     started = states.start_execution(
         stateMachineArn=stack.state_machines["standard"],
         input=json.dumps({"payment_id": "pay_unheard_of"}),
@@ -179,12 +180,16 @@ def test_an_execution_for_no_payment_is_parked(stack: Stack) -> None:
         if states.describe_execution(executionArn=started["executionArn"])["status"] == "FAILED":
             break
         time.sleep(0.05)
-    received = sqs.receive_message(QueueUrl=stack.queues["saga_parked"], WaitTimeSeconds=5)
-    (message,) = received["Messages"]
-    parked = json.loads(message["Body"])
-    assert parked["payment_id"] == "pay_unheard_of"
-    assert parked["execution"] == started["executionArn"]
-    sqs.delete_message(QueueUrl=stack.queues["saga_parked"], ReceiptHandle=message["ReceiptHandle"])
+    for _ in range(200):
+        found = client.get("/dead-letters?hop=payment&payment_id=pay_unheard_of").body["data"]
+        if found:
+            break
+        time.sleep(0.05)
+    (parked,) = found
+    shown = client.get(f"/dead-letters/{parked['dead_letter_id']}").body
+    assert json.loads(shown["payload"])["execution"] == started["executionArn"]
+    refused = client.post(f"/dead-letters/{parked['dead_letter_id']}/redrive", {})
+    assert (refused.status, refused.body["error"]["code"]) == (422, "not_redrivable")
 
 
 def test_views_and_analytics_follow(stack: Stack, client: Client) -> None:

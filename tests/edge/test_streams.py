@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError, ConnectTimeoutError
 
 from florin.adapters.codec import CorruptEventError, Row
 from florin.adapters.memory import Memory, MemoryParking
-from florin.edge.streams import StreamHandler
+from florin.edge.streams import RowsFailedError, StreamHandler
 from florin.ports import ContentionError
 from tests.support.examples import accepted_payment
 
@@ -94,6 +94,21 @@ def test_a_poison_row_is_parked_and_the_rest_goes_on(poison: Exception) -> None:
     reader.read(ONE, TWO, THREE)
     assert reader.got == ["pay_one", "pay_three"]
     assert reader.parking.parked == [("reader", repr(poison), {"stream": "pay_two", "version": 1})]
+
+
+def test_dlq_a_reader_that_knows_which_rows_failed_is_not_asked_again() -> None:
+    class Knowing(Reader):
+        def work(self, rows: Sequence[Row]) -> None:
+            self.calls += 1
+            raise RowsFailedError(rows[1:], "refused")
+
+    reader = Knowing()
+    reader.read(ONE, TWO, THREE)
+    assert reader.calls == 1, "an outage would be waited for once per row"
+    assert reader.parking.parked == [
+        ("reader", "RowsFailedError('refused')", {"stream": stream, "version": 1})
+        for stream in ("pay_two", "pay_three")
+    ]
 
 
 @pytest.mark.parametrize(

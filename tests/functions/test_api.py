@@ -128,11 +128,21 @@ def test_a_quiet_log_tells_errors_only(
 def test_the_function_makes_its_world_from_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in ("EVENTS", "IDEMPOTENCY", "ACCOUNTS", "VIEWS", "CONFIG"):
+    for name in (
+        "EVENTS",
+        "IDEMPOTENCY",
+        "ACCOUNTS",
+        "VIEWS",
+        "CONFIG",
+        "DEAD_LETTERS",
+        "VERIFICATIONS",
+    ):
         monkeypatch.setenv(f"{name}_TABLE", name.lower())
     monkeypatch.setenv("PEPPER_SECRET_ID", "pepper")
+    monkeypatch.setenv("OPERATOR_ROLES", "operator")
     monkeypatch.setenv("PAYMENT_MACHINE_ARN", "arn:payment")
     monkeypatch.setenv("FOLLOW_UP_MACHINE_ARN", "arn:follow-up")
+    monkeypatch.setenv("VERIFIER_QUEUE_URL", "https://queue")
     # Imported here: the module makes its clients and wants the settings above.
     from api.handler import handler  # noqa: PLC0415
 

@@ -1,5 +1,7 @@
 """What is asked of a payment: captures, cancellations and refunds, over API Gateway's events."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from florin.domain.chart import PLATFORM_FEES
@@ -9,9 +11,9 @@ from florin.domain.ledger import Entry, Posting
 from florin.domain.money import Money
 from florin.domain.payment import PaymentRefundRequested, Step
 from florin.domain.provider import Approved, Declined, Hardness, Unknown
-from florin.ports import Appended, Batch
+from florin.ports import AccountKey, Appended, Batch, ContentionError, Line, Reserved
 from florin.saga import CALL_BUDGET
-from tests.functions.world import OTHER_TENANT, Reply, World, got, posted
+from tests.functions.world import OTHER_TENANT, Counting, Reply, World, got, posted
 from tests.support.examples import TENANT
 
 FORWARD = (Step.ASSESS_RISK, Step.AUTHORIZE, Step.CAPTURE)
@@ -126,6 +128,34 @@ def test_who_has_seen_a_payment_finds_its_money_in_the_wallet(world: World) -> N
         world.saga.run(step, payment_id, "arn:execution")
     assert world.store.view(payment_id) is None, "nobody projected it"
     assert wallet(world, payment_id) == (970, 970), "it is looked at before the wallet is"
+
+
+class Crowded(Counting):
+    """Books at which others always were a moment earlier, for a while."""
+
+    def __init__(self, lost: int) -> None:
+        super().__init__()
+        self.lost = lost
+
+    def post(
+        self, wallet: AccountKey, lines: Sequence[Line], reserved: Sequence[Reserved] = ()
+    ) -> None:
+        if self.lost:
+            self.lost -= 1
+            raise ContentionError("the statement was never free")
+        super().post(wallet, lines, reserved)
+
+
+def test_a_refund_is_accepted_right_after_the_capture_however_many_ask_for_it() -> None:
+    """All of them bring the books up to date at once, and only one can be the first."""
+    store = Crowded(lost=0)
+    world = World(store=store)
+    payment_id = world.payment()
+    for step in FORWARD:
+        world.saga.run(step, payment_id, "arn:execution")
+    store.lost = 3
+    assert world.change(payment_id, "refund").status == 201
+    assert store.lost == 0
 
 
 def test_a_refund_of_what_was_spent_is_refused(world: World, paid: str) -> None:
@@ -289,7 +319,7 @@ def test_an_account_has_a_statement(world: World, paid: str) -> None:
 @pytest.mark.parametrize(
     ("query", "refusal"),
     [
-        ({}, (400, "parameter_missing", "account_id")),
+        ({}, (400, "parameter_missing", "account_id,payment_id")),
         ({"account_id": "x"}, (404, "account_not_found", "account_id")),
         ({"account_id": "own", "limit": "0"}, (400, "parameter_invalid", "limit")),
         ({"account_id": "own", "limit": "101"}, (400, "parameter_invalid", "limit")),

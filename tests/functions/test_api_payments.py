@@ -524,8 +524,14 @@ def test_a_payment_that_succeeded(world: World) -> None:
         "executions": ["arn:execution:1", "arn:execution:2"],
     }
     assert payment["attempts"] == [
-        {"operation": "authorization", "attempt": 1, "provider": "scripted", "result": "approved"},
-        {"operation": "capture", "attempt": 1, "provider": "scripted", "result": "approved"},
+        {
+            "operation": operation,
+            "operation_id": operation,
+            "attempt": 1,
+            "provider": "scripted",
+            "result": "approved",
+        }
+        for operation in ("authorization", "capture")
     ]
 
 

@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from florin.domain.chart import ACCOUNT_CLOSED
 from florin.domain.payment import Step
+from florin.ports import AccountKey
 from tests.functions.world import OTHER_TENANT, Reply, World, payment_body, posted
+from tests.support.examples import TENANT
 
 FORWARD = (Step.ASSESS_RISK, Step.AUTHORIZE, Step.CAPTURE)
 UNHEARD_OF = "acct_01JZ8Q4T6M3VX5N9RWCB7HD2EK"
@@ -340,3 +343,40 @@ def test_a_replay_is_answered_after_the_account_is_closed(world: World) -> None:
     world.run(first.body["payment_id"], *FORWARD)
     assert to(world, f"/accounts/{payer}/close", "/accounts/{account_id}/close", {}).status == 201
     assert pay(world, payer, seller, 100, key="once").text == first.text
+
+
+def test_what_comes_too_late_for_a_closed_account_waits_in_suspense(world: World) -> None:
+    payer, gone = funded(world, 1_000), world.account()
+    late = pay(world, payer, gone, 1_000, capture_method="manual").body["payment_id"]
+    world.run(late, Step.ASSESS_RISK, Step.AUTHORIZE)
+    hold = {"account": payer, "currency": "EUR", "parts": [{"recipient": gone, "amount": 30}]}
+    fill(world, payer, 30)
+    held = world.post("/holds", hold, "hold").body["hold_id"]
+    assert to(world, f"/accounts/{gone}/close", "/accounts/{account_id}/close", {}).status == 201
+    world.clock.advance(timedelta(seconds=59))
+    assert world.change(late, "capture", {"amount": 400, "final": False}, "in-time").status == 201
+    world.follow_up(late)
+    assert wallet(world, gone) == (388, 0, 388), "it is closing, and takes what was under way"
+    world.clock.advance(timedelta(seconds=1))
+    assert world.change(late, "capture", {}, "late").status == 201
+    world.follow_up(late)
+    assert to(world, f"/holds/{held}/capture", "/holds/{hold_id}/capture", {}).status == 201
+    assert wallet(world, gone) == (388, 0, 388)
+    assert wallet(world, payer) == (0, 0, 0)
+    suspense = AccountKey(tenant_id=TENANT, account=ACCOUNT_CLOSED, currency="EUR")
+    world.run(late)
+    assert world.store.total(suspense) == (0, 582 + 30)
+
+
+def test_a_refund_to_a_closed_payer_waits_in_suspense(world: World) -> None:
+    payer, seller = funded(world, 1_000), world.account()
+    payment_id = pay(world, payer, seller, 1_000).body["payment_id"]
+    world.run(payment_id, *FORWARD)
+    assert to(world, f"/accounts/{payer}/close", "/accounts/{account_id}/close", {}).status == 201
+    world.clock.advance(timedelta(seconds=60))
+    assert world.change(payment_id, "refund", {}, "r-1").status == 201
+    world.follow_up(payment_id)
+    assert shown(world, payment_id)["status"] == "refunded"
+    assert wallet(world, payer) == (0, 0, 0)
+    suspense = AccountKey(tenant_id=TENANT, account=ACCOUNT_CLOSED, currency="EUR")
+    assert world.store.total(suspense) == (0, 1_000)

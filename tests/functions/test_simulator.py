@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,10 +15,10 @@ from samtranslator.yaml_helper import yaml_parse
 from florin.adapters.clock import SystemClock
 from infra.paths import ROOT
 from simulator import handler as module
-from simulator.books import Books, Done, Kind, Operation, Refusal
+from simulator.books import Books, Done, Operation, Refusal
 from simulator.handler import ROUTES, Simulator
 from simulator.service import Asked, Service
-from simulator.tokens import TOKENS
+from simulator.tokens import CARDS, PREFIXES, TOKENS, TROUBLES, Kind
 from tests.support.simulator import SECRET, charges, gateway_event, make_simulator
 from tests.support.tables import make_table
 
@@ -155,8 +156,96 @@ def test_a_capture_that_fails_leaves_the_charge_to_be_voided(
     assert code(capture(authorized["charge"], "c-2")) == (409, "charge_voided")
 
 
+def test_every_operation_gets_into_every_trouble() -> None:
+    troubled = {f"{prefix}_{trouble}" for prefix in PREFIXES.values() for trouble in TROUBLES}
+    assert len(troubled) == len(Kind) * len(TROUBLES)
+    assert TOKENS.keys() == CARDS.keys() | troubled
+
+
+def test_every_token_is_in_the_documentation() -> None:
+    page = (ROOT / "docs" / "simulator.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"`((?:tok|card_token)_\w+)`", page)) == TOKENS.keys()
+
+
 def test_every_token_is_told_apart_by_its_last_digits() -> None:
     assert len({token.last4 for token in TOKENS.values()}) == len(TOKENS)
+
+
+# Trouble. What becomes of it in the engine is told by the tests of its adapter.
+
+
+@pytest.fixture
+def posted(simulator: Simulator) -> Callable[..., dict[str, Any]]:
+    """Posts an authorization and gives the gateway's answer as it is."""
+
+    def posted(card: str, key: str, reference: str = "pay_1:authorization") -> dict[str, Any]:
+        wanted = {"amount": 1_000, "currency": "EUR", "payment_method": card}
+        headers = {"Authorization": f"Bearer {SECRET}", "Idempotency-Key": key}
+        body = json.dumps({**wanted, "reference": reference})
+        return simulator(gateway_event("POST", AUTHORIZATIONS, body, headers))
+
+    return posted
+
+
+Posted = Callable[..., dict[str, Any]]
+
+
+def test_a_lost_answer_leaves_a_charge_and_is_given_to_who_repeats_its_key(
+    simulator: Simulator, posted: Posted
+) -> None:
+    lost = posted("tok_timeout_then_success", "a-1")
+    assert (lost["statusCode"], lost["body"]) == (504, "")
+    assert states(simulator) == [("authorized", 0)], "the charges of an order never lag"
+    again = posted("tok_timeout_then_success", "a-1")
+    assert again["statusCode"] == 201
+    assert again["headers"]["Idempotent-Replayed"] == "true"
+    assert states(simulator) == [("authorized", 0)]
+    assert posted("tok_timeout_then_success", "a-2")["statusCode"] == 504
+    assert states(simulator) == [("authorized", 0)] * 2, "who asks under two keys pays twice"
+
+
+def test_what_is_refused_is_never_lost(
+    simulator: Simulator, authorize: Call, capture: Call, void: Call
+) -> None:
+    charge = authorize(card="tok_capture_timeout_then_success")[1]["charge"]
+    assert code(capture(charge, "c-1", amount=1_001)) == (422, "amount_exceeds_authorization")
+    assert void(charge)[0] == 201
+    assert code(capture(charge, "c-1")) == (409, "charge_voided")
+    assert states(simulator) == [("voided", 0)]
+
+
+def test_a_lost_request_leaves_nothing_in_the_books(simulator: Simulator, posted: Posted) -> None:
+    lost = posted("tok_timeout_then_nothing", "a-1")
+    assert (lost["statusCode"], lost["body"]) == (504, "")
+    books = simulator.service.books
+    assert books._client.scan(TableName=books._table)["Items"] == []
+
+
+def test_who_is_turned_away_hears_that_nothing_was_done(
+    simulator: Simulator, posted: Posted
+) -> None:
+    limited = posted("tok_rate_limited", "a-1")
+    assert code(answered(limited)) == (429, "not_attempted")
+    assert limited["headers"]["Retry-After"] == "1"
+    unavailable = posted("tok_unavailable", "a-2")
+    assert code(answered(unavailable)) == (503, "not_attempted")
+    assert "Retry-After" not in unavailable["headers"]
+    assert charges(simulator, "pay_1") == []
+
+
+def test_to_be_turned_away_binds_no_key(simulator: Simulator, posted: Posted) -> None:
+    assert posted("tok_rate_limited", "a-1")["statusCode"] == 429
+    assert posted("tok_rate_limited", "a-1")["statusCode"] == 201
+    assert states(simulator) == [("authorized", 0)]
+
+
+def test_every_reference_is_turned_away_on_its_own(posted: Posted) -> None:
+    statuses = [
+        posted("tok_unavailable_twice", f"{reference}:{key}", reference)["statusCode"]
+        for key in ("1", "2", "3")
+        for reference in ("pay_1:authorization", "pay_2:authorization")
+    ]
+    assert statuses == [503, 503, 503, 503, 201, 201]
 
 
 # Keys.

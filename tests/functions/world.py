@@ -13,12 +13,14 @@ from typing import Any, Final
 from api.app import App
 from api.routes import handle
 from florin.adapters.clock import ManualClock, UlidIds
-from florin.adapters.memory import Memory, MemoryConfig, MemorySagas
+from florin.adapters.memory import Memory, MemoryConfig, MemoryRunWakeups, MemorySagas
+from florin.adapters.memory_dead_letters import MemoryDeadLetters
 from florin.adapters.risk import PassingRisk
 from florin.adapters.wallet import WalletProvider
+from florin.domain.fees import FeeSchedule
 from florin.domain.payment import WALLET_PROVIDER, Step
 from florin.domain.provider import ProviderAnswer
-from florin.ports import Appended, AppendResult, Batch, FeeSchedule, Tenant
+from florin.ports import Appended, AppendResult, Batch, Hop, Tenant
 from florin.projection import Projector
 from florin.saga import Saga
 from infra.paths import ROOT
@@ -46,7 +48,7 @@ def tenant(tenant_id: str = TENANT) -> Tenant:
         tenant_id=tenant_id,
         name="Florence Silks",
         mode="test",
-        fees=FeeSchedule(basis_points=300, fixed_minor={}),
+        fees=FeeSchedule(basis_points=300),
         provider="scripted",
     )
 
@@ -98,6 +100,9 @@ class World:
     sagas: Any = field(default_factory=MemorySagas)
     clock: ManualClock = field(default_factory=lambda: ManualClock(NOON))
     provider: ScriptedProvider = field(default_factory=ScriptedProvider)
+    letters: MemoryDeadLetters = field(default_factory=MemoryDeadLetters)
+    hops: dict[str, Hop] = field(default_factory=dict)
+    wakeups: MemoryRunWakeups = field(default_factory=MemoryRunWakeups)
 
     def __post_init__(self) -> None:
         self.app = App(
@@ -108,10 +113,15 @@ class World:
                 tenants={TENANT: tenant(), OTHER_TENANT: tenant(OTHER_TENANT)},
             ),
             sagas=self.sagas,
+            runs=self.store,
+            wakeups=self.wakeups,
             clock=self.clock,
             ids=UlidIds(),
             pepper=lambda: PEPPER,
             document=lambda: '{"openapi": "3.0.3"}',
+            letters=self.letters,
+            hops=lambda: self.hops,
+            operator_roles=frozenset({"operator"}),
         )
 
     def use(self, **ports: Any) -> None:
@@ -144,6 +154,24 @@ class World:
         """Get a resource with one path parameter."""
         return self.send(got(resource, named, tenant_id))
 
+    def post_to(self, resource: str, named: str, key: str, tenant_id: str = TENANT) -> Reply:
+        """Post nothing to a resource with one path parameter."""
+        event = posted(resource, "", key, tenant_id)
+        parameter = resource.partition("{")[2].partition("}")[0]
+        event |= {
+            "path": resource.replace(f"{{{parameter}}}", named),
+            "pathParameters": {parameter: named},
+        }
+        return self.send(event)
+
+    def listed(self, tenant_id: str = TENANT, role: str = "admin", **query: str) -> Reply:
+        """List dead letters."""
+        event = got("/dead-letters", "", tenant_id)
+        event["requestContext"]["authorizer"]["role"] = role
+        event["queryStringParameters"] = query
+        event["multiValueQueryStringParameters"] = {name: [value] for name, value in query.items()}
+        return self.send(event)
+
     # What has happened.
 
     def account(self, currency: str = "EUR", tenant_id: str = TENANT) -> str:
@@ -165,6 +193,7 @@ class World:
     def saga(self) -> Saga:
         return Saga(
             store=self.store,
+            accounts=self.store,
             clock=self.clock,
             risk=PassingRisk(),
             provider=lambda name: WalletProvider() if name == WALLET_PROVIDER else self.provider,

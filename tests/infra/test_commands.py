@@ -14,7 +14,19 @@ import pytest
 
 from infra.paths import ROOT
 
-TARGETS = ["demo", "test", "check", "up", "down", "reload", "lock", "build", "clean", "sam"]
+TARGETS = [
+    "demo",
+    "test",
+    "check",
+    "up",
+    "down",
+    "reload",
+    "dead-letters",
+    "lock",
+    "build",
+    "clean",
+    "sam",
+]
 
 
 def run(
@@ -27,7 +39,7 @@ def run(
 
 def test_make_alone_explains_every_target_in_one_line() -> None:
     answer = run("make")
-    explained = dict(re.findall(r"^  make (\w+) +(\S.*)$", answer.stdout, re.MULTILINE))
+    explained = dict(re.findall(r"^  make ([\w-]+) +(\S.*)$", answer.stdout, re.MULTILINE))
     assert answer.returncode == 0
     assert set(TARGETS) <= explained.keys()
     assert max(map(len, answer.stdout.splitlines())) <= 100

@@ -114,7 +114,9 @@ class Bank(PaymentProvider):
 
         return self._answer(call, give_back)
 
-    def look_up(self, call: Call) -> ProviderAnswer | None:
+    def look_up(
+        self, call: Call, amount: Money, authorization: PaymentAuthorized | None
+    ) -> ProviderAnswer | None:
         self._relay.stop()
         deed, now = self.deeds.get(call.reference), self._clock.now()
         # The answer is on its way, and may be old when it comes.

@@ -74,6 +74,9 @@ class BusyClient:
     def put_item(self, **request: Any) -> Any:
         return self._done("PutItem", SINGLE, lambda: self._client.put_item(**request))
 
+    def update_item(self, **request: Any) -> Any:
+        return self._done("UpdateItem", SINGLE, lambda: self._client.update_item(**request))
+
     def transact_write_items(self, TransactItems: list[Any]) -> Any:  # noqa: N803  # the SDK's name
         with self._lock:
             turn = self._turns["TransactWriteItems"] % 3
@@ -86,3 +89,6 @@ class BusyClient:
         if turn == 1:
             raise refused("TransactWriteItems", "TransactionInProgressException")
         return self._client.transact_write_items(TransactItems=TransactItems)
+
+    def scan(self, **request: Any) -> Any:
+        return self._done("Scan", READ, lambda: self._client.scan(**request))

@@ -1,6 +1,7 @@
 """Payments with character, for every test that needs one."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from florin.adapters.clock import ManualClock, UlidIds
 from florin.domain.account import AccountKind, OpenAccount
@@ -16,7 +17,7 @@ from florin.domain.payment import (
 from florin.domain.provider import Approved, Method, Operation, ProviderAnswer
 from florin.domain.refusals import Refusal
 from florin.handle import Accepted, Desk, Once
-from florin.ports import EventStore, PaymentProvider
+from florin.ports import Accounts, EventStore, PaymentProvider
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 TENANT = "tn_florence"
@@ -84,7 +85,9 @@ class ScriptedProvider(PaymentProvider):
     def refund(self, call: Call, authorization: PaymentAuthorized, amount: Money) -> ProviderAnswer:
         return self._answer(call)
 
-    def look_up(self, call: Call) -> ProviderAnswer | None:
+    def look_up(
+        self, call: Call, amount: Money, authorization: PaymentAuthorized | None
+    ) -> ProviderAnswer | None:
         return self.shown.get(call.reference)
 
 
@@ -94,12 +97,16 @@ def facts(decided: tuple[PaymentEvent, ...] | Refusal) -> tuple[PaymentEvent, ..
     return decided
 
 
-def desk(store: EventStore) -> Desk:
-    return Desk(store=store, clock=ManualClock(NOON), ids=UlidIds())
+class Store(EventStore, Accounts, Protocol):
+    """What keeps events and accounts."""
+
+
+def desk(store: Store) -> Desk:
+    return Desk(store=store, accounts=store, clock=ManualClock(NOON), ids=UlidIds())
 
 
 def accepted_payment(
-    store: EventStore, key: str = "key-1", amount: Money = TEN, recipient: str = "acct_silk"
+    store: Store, key: str = "key-1", amount: Money = TEN, recipient: str = "acct_silk"
 ) -> str:
     """The id of a payment that was just accepted, and of which nothing else happened."""
     answer = desk(store).initiate_payment(initiate(amount, recipient), once(key))
@@ -107,7 +114,7 @@ def accepted_payment(
     return answer.receipt.object_id
 
 
-def opened_account(store: EventStore, key: str = "account-1", currency: str = "EUR") -> str:
+def opened_account(store: Store, key: str = "account-1", currency: str = "EUR") -> str:
     """The id of an account that was just opened."""
     command = OpenAccount(tenant_id=TENANT, currency=currency, kind=AccountKind.SELLER)
     answer = desk(store).open_account(command, once(key))

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from functools import cache
+from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
 import botocore.session
@@ -17,9 +19,16 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_stepfunctions import SFNClient
 
+DELAY_MAX_S: Final = 900
+"""How long SQS keeps a message back at most."""
 EVENT_SOURCE: Final = "florin"
 BUS_ENTRIES_MAX: Final = 10
 """What one PutEvents call takes."""
+
+CONFLICTS: Final = frozenset(
+    {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
+)
+"""Why an item can stop a DynamoDB transaction for a moment; the SDK does not try again."""
 
 TRIES_MAX: Final = 3
 READ_TIMEOUT_S: Final = 2.5
@@ -32,11 +41,11 @@ def _session() -> botocore.session.Session:
     return botocore.session.get_session()
 
 
-def client(service: str, tries_max: int = TRIES_MAX) -> Any:
+def client(service: str, tries_max: int = TRIES_MAX, read_timeout_s: float = READ_TIMEOUT_S) -> Any:
     """A client for a service, by its botocore name."""
     config = Config(
         connect_timeout=1,
-        read_timeout=READ_TIMEOUT_S,
+        read_timeout=read_timeout_s,
         retries={"mode": "standard", "total_max_attempts": tries_max},
         # Our requests are built by one module each and tested; the check costs a tenth of a call.
         parameter_validation=False,
@@ -68,17 +77,36 @@ class StepFunctionsSagas:
     def follow_up(self, payment_id: str, version: int) -> None:
         self._start(self._follow_up_arn, payment_id, version)
 
-    def _start(self, arn: str, payment_id: str, version: int) -> None:
+    def resume(self, payment_id: str, version: int, label: str, *, authorized: bool) -> None:
+        arn = self._follow_up_arn if authorized else self._payment_arn
+        self._start(arn, payment_id, version, f"-{label}")
+
+    def _start(self, arn: str, payment_id: str, version: int, label: str = "") -> None:
         try:
             self._states.start_execution(
                 stateMachineArn=arn,
-                name=f"{payment_id}-v{version}",
+                name=f"{payment_id}-v{version}{label}",
                 input=json.dumps({"payment_id": payment_id}),
             )
         except ClientError as error:
             # The name says which append it follows, so an execution of this name began after it.
             if error_code(error) != "ExecutionAlreadyExists":
                 raise
+
+
+class SqsWakeups:
+    """Sends itself a message that comes later: SQS keeps one for up to 15 minutes."""
+
+    def __init__(self, queues: "SQSClient", queue_url: str) -> None:
+        self._queues = queues
+        self._queue_url = queue_url
+
+    def wake(self, payment_id: str, number: int, delay: timedelta) -> None:
+        self._queues.send_message(
+            QueueUrl=self._queue_url,
+            MessageBody=json.dumps({"payment_id": payment_id, "number": number}),
+            DelaySeconds=min(max(0, ceil(delay.total_seconds())), DELAY_MAX_S),
+        )
 
 
 class EventBridgeBus:
@@ -132,3 +160,16 @@ class SqsParking:
     def park(self, hop: str, cause: str, payload: Mapping[str, object]) -> None:
         body = json.dumps({"hop": hop, "cause": cause, "payload": payload}, default=str)
         self._sqs.send_message(QueueUrl=self._queue_url, MessageBody=body)
+
+
+class SqsRetries:
+    """Paces what comes again: the queue itself knows one pause for all."""
+
+    def __init__(self, sqs: "SQSClient", queue_url: str) -> None:
+        self._sqs = sqs
+        self._queue_url = queue_url
+
+    def later(self, receipt: str, delay_s: int) -> None:
+        self._sqs.change_message_visibility(
+            QueueUrl=self._queue_url, ReceiptHandle=receipt, VisibilityTimeout=delay_s
+        )

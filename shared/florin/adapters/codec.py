@@ -23,10 +23,13 @@ from florin.domain.payment import (
     PaymentCaptured,
     PaymentCaptureRequested,
     PaymentFailed,
+    PaymentFoundLate,
     PaymentInitiated,
+    PaymentOperationResolved,
     PaymentRefunded,
     PaymentRefundFailed,
     PaymentRefundRequested,
+    PaymentReturned,
     PaymentRiskAssessed,
     PaymentVoided,
     ProviderCallDeclined,
@@ -81,6 +84,9 @@ SCHEMAS: Final = (
     Schema("payment.refund_requested", PaymentRefundRequested),
     Schema("payment.refunded", PaymentRefunded),
     Schema("payment.refund_failed", PaymentRefundFailed),
+    Schema("payment.operation_resolved", PaymentOperationResolved),
+    Schema("payment.found_late", PaymentFoundLate),
+    Schema("payment.returned", PaymentReturned),
     Schema("account.opened", AccountOpened),
     Schema("account.min_balance_changed", AccountMinBalanceChanged),
     Schema("account.closing", AccountClosing),
@@ -216,6 +222,16 @@ def verify(rows: Sequence[Row], after: Head | None = None) -> None:
         if row.version != version or row.sealed(hash_before).hash != row.hash:
             raise CorruptEventError(f"the chain of {row.stream} breaks at version {version}")
         hash_before = row.hash
+
+
+def intact(rows: Sequence[Row]) -> int:
+    """How many of one stream's rows, oldest first, stand in an unbroken chain."""
+    hash_before = GENESIS
+    for number, row in enumerate(rows):
+        if row.version != number + 1 or row.sealed(hash_before).hash != row.hash:
+            return number
+        hash_before = row.hash
+    return len(rows)
 
 
 def _format(moment: datetime) -> str:

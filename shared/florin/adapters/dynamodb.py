@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from botocore.exceptions import ClientError
 
-from florin.adapters.aws import error_code
+from florin.adapters.aws import CONFLICTS, error_code
 from florin.adapters.codec import Codec, Row
 from florin.adapters.search import KEY_OF, Index, keys_of, search
 from florin.domain.account import AccountKind
@@ -79,13 +79,11 @@ ADVANCES_MAX: Final = 40
 TOTAL_BUCKETS: Final = 16
 """Into so many items the total of an account is spread, so that batches rarely meet at one."""
 
+DUE_BUCKETS: Final = 8
+
 HOLD: Final = "hold#"
 BALANCE: Final = "balance#"
 
-CONFLICTS: Final = frozenset(
-    {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
-)
-"""Why an item can stop a transaction for a moment."""
 BUSY_ERRORS: Final = frozenset(
     {
         "ProvisionedThroughputExceededException",
@@ -498,6 +496,51 @@ class Dynamo:
             for account, sides in sums.items()
         ]
 
+    def due(self, until: datetime, limit: int) -> Sequence[str]:
+        found: list[tuple[str, str]] = []
+        for bucket in range(DUE_BUCKETS):
+            items = self._query(
+                TableName=self._tables.views,
+                IndexName="by_due",
+                KeyConditionExpression="due_key = :bucket AND due_at <= :until",
+                ExpressionAttributeValues={":bucket": _s(str(bucket)), ":until": _iso(until)},
+                Limit=limit,
+            )
+            found += [
+                (_text(item, "due_at"), _text(item, "stream")) for item in islice(items, limit)
+            ]
+        return tuple(stream for _, stream in sorted(found)[:limit])
+
+    def postpone(self, view: View, due_at: datetime | None) -> bool:
+        later = {":due": _iso(due_at)} if due_at is not None else {}
+        change = "SET resumes = :resumes" + (
+            ", due_at = :due" if later else " REMOVE due_at, due_key"
+        )
+
+        def update() -> bool:
+            try:
+                self._client.update_item(
+                    TableName=self._tables.views,
+                    Key={"stream": _s(view.stream)},
+                    UpdateExpression=change,
+                    ConditionExpression="#version = :version AND "
+                    + ("resumes = :known" if view.resumes else "attribute_not_exists(resumes)"),
+                    ExpressionAttributeNames={"#version": "version"},
+                    ExpressionAttributeValues={
+                        ":version": _n(view.version),
+                        ":resumes": _n(view.resumes + 1),
+                        **({":known": _n(view.resumes)} if view.resumes else {}),
+                        **later,
+                    },
+                )
+            except ClientError as error:
+                if error_code(error) != "ConditionalCheckFailedException":
+                    raise
+                return False
+            return True
+
+        return self._retrying(update)
+
     def statement(
         self, wallet: AccountKey, *, limit: int, before: int | None = None
     ) -> Sequence[StatementLine]:
@@ -552,7 +595,7 @@ class Dynamo:
         return answer["Responses"].get(table, []), left["Keys"]
 
     def _get_together(self, table: str, keys: Sequence[Item]) -> Sequence[Item]:
-        """Items that must be there, all as of one moment."""
+        """Items as of one moment, empty ones where there are none."""
         gets: Any = [{"Get": {"TableName": table, "Key": key}} for key in keys]
 
         def read() -> Sequence[Item]:
@@ -564,7 +607,7 @@ class Dynamo:
                     raise _ConflictError from error
                 raise
             found: Any = answer["Responses"]
-            return [response["Item"] for response in found]
+            return [response.get("Item", {}) for response in found]
 
         return self._retrying(read)
 
@@ -870,6 +913,7 @@ def _view_item(view: View) -> Item:
         "recipient": view.recipient,
         "payer": view.payer,
         "order_id": view.order_id,
+        "due_key": None if view.due_at is None else _due_key(view.stream),
         **{KEY_OF[index]: key for index, key in keys_of(view).items()},
     }
     item = {name: _s(text) for name, text in texts.items() if text is not None}
@@ -877,8 +921,15 @@ def _view_item(view: View) -> Item:
         "version": _n(view.version),
         "created_at": _iso(view.created_at),
         "updated_at": _iso(view.updated_at),
+        **({} if view.due_at is None else {"due_at": _iso(view.due_at)}),
+        **({"resumes": _n(view.resumes)} if view.resumes else {}),
         **({} if view.payment is None else _summary_item(view.payment)),
     }
+
+
+def _due_key(stream: str) -> str:
+    """Due streams are spread, so that many at once do not meet in one partition."""
+    return str(zlib.crc32(stream.encode()) % DUE_BUCKETS)
 
 
 def _summary_item(summary: PaymentSummary) -> Item:
@@ -908,6 +959,8 @@ def _view(item: Item) -> View:
         payer=_text_or_none(item, "payer"),
         order_id=_text_or_none(item, "order_id"),
         payment=_summary(item) if "amount" in item else None,
+        due_at=_time(item, "due_at") if "due_at" in item else None,
+        resumes=_int(item, "resumes") if "resumes" in item else 0,
     )
 
 

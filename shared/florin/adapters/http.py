@@ -24,7 +24,6 @@ from urllib.parse import urlsplit
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import (
     ConnectTimeoutError,
-    HTTPError,
     NameResolutionError,
     NewConnectionError,
 )
@@ -32,7 +31,8 @@ from urllib3.exceptions import (
 from florin.domain.provider import NotAttempted, Unknown
 
 CONNECT_TIMEOUT_S: Final = 2.0
-"""For each address of the provider, until its connection stands."""
+"""For each address of the provider, until its connection stands. How long its name takes to be
+resolved, and all its addresses together, only the total limits."""
 TOTAL_TIMEOUT_S: Final = 6.0
 """For everything, to the answer's last byte. Less than the timeout of a function that calls."""
 ANSWER_BYTES_MAX: Final = 256 * 1024
@@ -96,10 +96,9 @@ class Endpoint:
         deadline = time.monotonic() + self._timeouts.total_s
         connection = self._connection()
         try:
-            try:
-                connection.connect()
-            except (OSError, HTTPError, ValueError) as error:
-                return NotAttempted(reason=_why_not_connected(error))
+            not_connected = _connect(connection, self._timeouts.total_s)
+            if not_connected is not None:
+                return not_connected
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 return NotAttempted(reason="connect_timeout")
@@ -113,6 +112,31 @@ class Endpoint:
         if self._tls is None:
             return HTTPConnection(self._host, self._port, timeout=connect_s)
         return HTTPSConnection(self._host, self._port, timeout=connect_s, ssl_context=self._tls)
+
+
+def _connect(connection: HTTPConnection, within_s: float) -> NotAttempted | None:
+    """Connect in a thread of its own, because nothing else limits how long a name is resolved.
+
+    A connection that is too late says nothing to the provider: its thread only closes it.
+    """
+    failed: list[NotAttempted] = []
+    given_up = threading.Event()
+
+    def connect() -> None:
+        try:
+            connection.connect()
+        except Exception as error:  # noqa: BLE001  # whatever it was, no byte of the request has left
+            failed.append(NotAttempted(reason=_why_not_connected(error)))
+        if given_up.is_set():
+            connection.close()
+
+    connecting = threading.Thread(target=connect, name="connect", daemon=True)
+    connecting.start()
+    connecting.join(within_s)
+    if connecting.is_alive():
+        given_up.set()  # and whoever looks last, we or the thread, closes what stands by then
+        return NotAttempted(reason="connect_timeout")
+    return failed[0] if failed else None
 
 
 def _exchange(

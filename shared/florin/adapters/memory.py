@@ -5,13 +5,20 @@ tests, benchmarks and whoever wants to run the engine without a cloud.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from threading import Lock
+from zlib import crc32
+
+import msgspec
 
 from florin.adapters.codec import Codec, Row
-from florin.domain.history import History
+from florin.adapters.sealing import sealed
+from florin.domain.chart import holder_of
+from florin.domain.history import History, Recorded
 from florin.domain.ledger import Side
+from florin.domain.verification import Standing
 from florin.ports import (
     AccountKey,
     Advance,
@@ -25,6 +32,7 @@ from florin.ports import (
     Message,
     NotEmpty,
     Page,
+    Passed,
     PaymentQuery,
     Profile,
     ProviderRoute,
@@ -38,6 +46,14 @@ from florin.ports import (
     Wallet,
     wallet_key,
     wallet_of,
+)
+from florin.verification import (
+    ABANDONED_AFTER,
+    Begun,
+    Run,
+    Sealed,
+    StreamPage,
+    Underway,
 )
 
 
@@ -62,6 +78,9 @@ class Memory:
         self._wallets: dict[AccountKey, _WalletBook] = {}
         self._totals: dict[AccountKey, tuple[int, int]] = {}
         self._views: dict[str, View] = {}
+        self._runs: dict[tuple[str, str], bytes] = {}
+        self._underway: dict[str, str] = {}
+        self._last: dict[str, str] = {}
 
     # Events.
 
@@ -220,6 +239,23 @@ class Memory:
                     self._totals[account] = (debited, credited)
         return True
 
+    def due(self, until: datetime, limit: int) -> Sequence[str]:
+        with self._lock:
+            found = [
+                (view.due_at, view.stream)
+                for view in self._views.values()
+                if view.due_at is not None and view.due_at <= until
+            ]
+        return tuple(stream for _, stream in sorted(found)[:limit])
+
+    def postpone(self, view: View, due_at: datetime | None) -> bool:
+        with self._lock:
+            known = self._views.get(view.stream)
+            if known is None or (known.version, known.resumes) != (view.version, view.resumes):
+                return False
+            self._views[view.stream] = replace(known, due_at=due_at, resumes=view.resumes + 1)
+        return True
+
     def statement(
         self, wallet: AccountKey, *, limit: int, before: int | None = None
     ) -> Sequence[StatementLine]:
@@ -227,6 +263,129 @@ class Memory:
             lines = self._wallets[wallet].lines
             end = len(lines) if before is None else before - 1
             return tuple(reversed(lines[max(0, end - limit) : end]))
+
+    # Verification.
+
+    def stream_page(
+        self, tenant_id: str, *, after: str | None, since: datetime | None = None
+    ) -> StreamPage:
+        """A stream a page, in the order in which streams began."""
+        with self._lock:
+            names = list(self._streams)
+            number = 0 if after is None else int(after)
+            shown = [
+                row.version
+                for name in names[number : number + 1]
+                for row in self._streams[name]
+                if row.tenant_id == tenant_id
+                and (since is None or datetime.fromisoformat(row.recorded_at) > since)
+            ]
+        return StreamPage(
+            streams={names[number]: shown[0]} if shown else {},
+            after=str(number + 1) if number + 1 < len(names) else None,
+        )
+
+    def sealed(self, stream: str) -> Sealed:
+        return sealed(self.rows(stream), self._codec)
+
+    def entry_lines(
+        self, wanted: Sequence[tuple[AccountKey, str]]
+    ) -> Mapping[tuple[AccountKey, str], StatementLine]:
+        with self._lock:
+            return {
+                (wallet, line.line.entry_id): line
+                for wallet in {wallet for wallet, _ in wanted} & self._wallets.keys()
+                for line in self._wallets[wallet].lines
+                if (wallet, line.line.entry_id) in wanted
+            }
+
+    def entry_facts(self, entry_ids: Sequence[str]) -> Mapping[str, Recorded]:
+        with self._lock:
+            return {
+                f"{row.stream}:{row.version}": self._codec.decode(row)
+                for stream in {entry_id.rpartition(":")[0] for entry_id in entry_ids}
+                for row in self._streams.get(stream, ())
+                if f"{row.stream}:{row.version}" in entry_ids
+            }
+
+    def lines(self, wallet: AccountKey, *, above: int, limit: int) -> Sequence[StatementLine]:
+        return self.lines_between(wallet, above + 1, above + limit)
+
+    def lines_between(self, wallet: AccountKey, first: int, last: int) -> Sequence[StatementLine]:
+        with self._lock:
+            found = [line for line in self._wallets[wallet].lines if first <= line.number <= last]
+        return tuple(sorted(found, key=lambda line: line.number))
+
+    def standing(self, wallet: AccountKey) -> Standing | None:
+        with self._lock:
+            book = self._wallets.get(wallet)
+            if book is None:
+                return None
+            account_id = holder_of(wallet.account)
+            profile = self._profiles[wallet.tenant_id, account_id]
+            return Standing(
+                spendable_minor=book.spendable_minor,
+                balance_minor=book.balance_minor,
+                number=len(book.lines),
+                min_balance_minor=profile.min_balance_minor,
+                held_minor=book.held_minor,
+            )
+
+    def reserved_by(self, wallet: AccountKey, stream: str) -> Reserved | None:
+        with self._lock:
+            return self._wallets[wallet].reserved.get(stream)
+
+    def reserved_minor(self, wallet: AccountKey) -> int:
+        with self._lock:
+            return sum(one.amount_minor for one in self._wallets[wallet].reserved.values())
+
+    def begin(self, run: Run, receipt: Receipt | None = None) -> Begun | Underway | AlreadyReceived:
+        with self._lock:
+            if receipt is not None:
+                first = self._receipts.get((receipt.tenant_id, receipt.key))
+                if first is not None:
+                    return AlreadyReceived(first)
+            underway = self._run_named(run.tenant_id, self._underway)
+            if underway and underway.worked_at >= run.worked_at - ABANDONED_AFTER:
+                return Underway(underway)
+            if receipt is not None:
+                self._receipts[receipt.tenant_id, receipt.key] = receipt
+            self._runs[run.tenant_id, run.run_id] = msgspec.json.encode(run)
+            self._underway[run.tenant_id] = run.run_id
+        return Begun(run)
+
+    def run(self, tenant_id: str, run_id: str) -> Run | None:
+        with self._lock:
+            return self._run(tenant_id, run_id)
+
+    def save(self, run: Run) -> bool:
+        with self._lock:
+            stored = self._run(run.tenant_id, run.run_id)
+            mine = self._underway.get(run.tenant_id) == run.run_id
+            if not mine or stored is None or stored.step != run.step:
+                return False
+            run.step += 1
+            self._runs[run.tenant_id, run.run_id] = msgspec.json.encode(run)
+            if run.is_finished:
+                del self._underway[run.tenant_id]
+                self._last[run.tenant_id] = run.run_id
+        return True
+
+    def underway(self, tenant_id: str) -> Run | None:
+        with self._lock:
+            return self._run_named(tenant_id, self._underway)
+
+    def last(self, tenant_id: str) -> Run | None:
+        with self._lock:
+            return self._run_named(tenant_id, self._last)
+
+    def _run_named(self, tenant_id: str, named: Mapping[str, str]) -> Run | None:
+        return self._run(tenant_id, named[tenant_id]) if tenant_id in named else None
+
+    def _run(self, tenant_id: str, run_id: str) -> Run | None:
+        """A copy: who changes it has to save it."""
+        kept = self._runs.get((tenant_id, run_id))
+        return None if kept is None else msgspec.json.decode(kept, type=Run)
 
     def line_number(self, wallet: AccountKey, entry_id: str) -> int | None:
         with self._lock:
@@ -260,12 +419,26 @@ class MemorySagas:
     def __init__(self) -> None:
         self.started: list[tuple[str, int]] = []
         self.followed_up: list[tuple[str, int]] = []
+        self.resumed: list[tuple[str, int, str]] = []
 
     def start(self, payment_id: str, version: int) -> None:
         self.started.append((payment_id, version))
 
     def follow_up(self, payment_id: str, version: int) -> None:
         self.followed_up.append((payment_id, version))
+
+    def resume(self, payment_id: str, version: int, label: str, *, authorized: bool) -> None:
+        self.resumed.append((payment_id, version, label))
+
+
+class MemoryWakeups:
+    """Remembers who is to be woken, and when."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, int, timedelta]] = []
+
+    def wake(self, payment_id: str, number: int, delay: timedelta) -> None:
+        self.asked.append((payment_id, number, delay))
 
 
 class MemoryBus:
@@ -288,3 +461,43 @@ class MemoryParking:
 
     def park(self, hop: str, cause: str, payload: Mapping[str, object]) -> None:
         self.parked.append((hop, cause, payload))
+
+
+class MemoryRunWakeups:
+    """Remembers who is to be woken, in order."""
+
+    def __init__(self) -> None:
+        self.woken: list[tuple[str, str]] = []
+
+    def wake(self, tenant_id: str, run_id: str, wait_s: int = 0) -> None:
+        self.woken.append((tenant_id, run_id))
+
+
+class MemoryRetries:
+    """Remembers what was to come again, and when."""
+
+    def __init__(self) -> None:
+        self.delays_s: list[tuple[str, int]] = []
+
+    def later(self, receipt: str, delay_s: int) -> None:
+        self.delays_s.append((receipt, delay_s))
+
+
+class MemoryWalk:
+    """A walk over the events of a store, whose streams fall into segments by their names."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    def walk(self, segment: int = 0, segments: int = 1) -> Iterator[Passed]:
+        for stream in self._memory.streams():
+            if crc32(stream.encode()) % segments != segment:
+                continue
+            for row in self._memory.rows(stream):
+                yield Passed(
+                    stream=row.stream,
+                    version=row.version,
+                    tenant_id=row.tenant_id,
+                    type=row.type,
+                    recorded_at=datetime.fromisoformat(row.recorded_at),
+                )

@@ -5,7 +5,7 @@ error object: a gateway or proxy in between answers with the same statuses and k
 the money. Whatever is not listed here as certain is `Unknown`, and gets looked up.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -25,9 +25,10 @@ from florin.domain.provider import (
 )
 from florin.ports import ProviderRoute
 
-NOT_FOUND_FINAL_AFTER: Final = timedelta(seconds=5)
-"""The books are read consistently, and no request that we gave up on can still be under way
-this long after its call's deadline: a test adds the timeouts up."""
+NOT_FOUND_FINAL_AFTER: Final = timedelta(seconds=10)
+"""No request leaves after its call's deadline, none is under way longer than the simulator's
+function may run, and nothing is hidden from look-ups longer than its table of tokens says: a test
+adds them up."""
 
 NOTHING_DONE: Final = frozenset(
     {
@@ -56,19 +57,35 @@ REFUSED: Final = frozenset(
 is voided, are not among them: an earlier attempt may have done it, which a look-up will tell."""
 
 
+NOT_UNDERSTOOD: Final = "answer_not_understood"
+NOT_WHAT_WAS_ASKED: Final = "not_what_was_asked"
+"""The provider tells of another operation, charge or amount under our reference. No retry mends
+that: money may have moved that the books do not have, so somebody has to look."""
+
+
 class SimulatorProvider:
     """`florin.ports.PaymentProvider` over the simulator's HTTP API."""
 
     not_found_final_after = NOT_FOUND_FINAL_AFTER
 
-    def __init__(self, route: ProviderRoute, secret: str, timeouts: Timeouts | None = None) -> None:
+    def __init__(
+        self,
+        route: ProviderRoute,
+        secret: str,
+        timeouts: Timeouts | None = None,
+        endpoint: Callable[[str, Mapping[str, str], Timeouts | None], Endpoint] = Endpoint,
+    ) -> None:
         headers = {"Authorization": f"Bearer {secret}"}
-        self._endpoint = Endpoint(route.url, headers, timeouts)
+        self._endpoint = endpoint(route.url, headers, timeouts)
 
     def authorize(self, call: Call, terms: PaymentInitiated) -> ProviderAnswer:
-        wanted = {"amount": terms.amount.minor, "currency": terms.amount.currency}
-        body = {**wanted, "payment_method": terms.payment_method, "reference": call.reference}
-        return self._post(call, "/v1/authorizations", body, wanted)
+        body = {
+            "amount": terms.amount.minor,
+            "currency": terms.amount.currency,
+            "payment_method": terms.payment_method,
+            "reference": call.reference,
+        }
+        return self._post(call, "/v1/authorizations", body, _wanted(call, terms.amount, None))
 
     def capture(
         self,
@@ -79,31 +96,29 @@ class SimulatorProvider:
         final: bool = True,
     ) -> ProviderAnswer:
         body = {"amount": amount.minor, "final": final, "reference": call.reference}
-        return self._move(call, authorization, "capture", amount, body)
+        return self._move(call, authorization, amount, body)
 
     def refund(self, call: Call, authorization: PaymentAuthorized, amount: Money) -> ProviderAnswer:
         body = {"amount": amount.minor, "reference": call.reference}
-        return self._move(call, authorization, "refund", amount, body)
+        return self._move(call, authorization, amount, body)
+
+    def void(self, call: Call, authorization: PaymentAuthorized) -> ProviderAnswer:
+        return self._move(call, authorization, authorization.amount, {"reference": call.reference})
 
     def _move(
         self,
         call: Call,
         authorization: PaymentAuthorized,
-        what: str,
         amount: Money,
         body: Mapping[str, object],
     ) -> ProviderAnswer:
-        charge = authorization.provider_reference
-        wanted = {"amount": amount.minor, "currency": amount.currency, "charge": charge}
-        return self._post(call, f"/v1/authorizations/{quote(charge, '')}/{what}", body, wanted)
+        charge = quote(authorization.provider_reference, "")
+        path = f"/v1/authorizations/{charge}/{call.operation}"
+        return self._post(call, path, body, _wanted(call, amount, authorization))
 
-    def void(self, call: Call, authorization: PaymentAuthorized) -> ProviderAnswer:
-        charge = authorization.provider_reference
-        body = {"reference": call.reference}
-        path = f"/v1/authorizations/{quote(charge, '')}/void"
-        return self._post(call, path, body, {"charge": charge})
-
-    def look_up(self, call: Call) -> ProviderAnswer | None:
+    def look_up(
+        self, call: Call, amount: Money, authorization: PaymentAuthorized | None
+    ) -> ProviderAnswer | None:
         query = urlencode({"reference": call.reference})
         answer = self._endpoint.send("GET", f"/v1/operations?{query}")
         match answer:
@@ -113,7 +128,7 @@ class SimulatorProvider:
                 return answer
         match answer.status, answer.fields:
             case 200, {"operations": [*operations]}:
-                return _answer_among(operations, call)
+                return _answer_among(operations, call, _wanted(call, amount, authorization))
             case 404, {"error": {"code": "operation_not_found"}}:
                 return None
             case _:
@@ -128,10 +143,8 @@ class SimulatorProvider:
             return answer
         match answer.status, answer.fields:
             case ((200 | 201), operation):
-                read = _answer_of(operation, call)
-                if isinstance(read, Approved) and wanted.items() <= operation.items():
-                    return read
-                return Unknown(reason="answer_not_understood")
+                read = _answer_of(operation, wanted)
+                return Unknown(reason=NOT_UNDERSTOOD) if isinstance(read, Declined) else read
             case 402, {"error": dict(error)}:
                 return _declined(error)
             case status, {"error": {"code": str(code)}}:
@@ -142,16 +155,37 @@ class SimulatorProvider:
         return Unknown(reason=_described(answer))
 
 
-def _answer_among(operations: Iterable[Any], call: Call) -> ProviderAnswer | None:
+def _wanted(
+    call: Call, amount: Money, authorization: PaymentAuthorized | None
+) -> Mapping[str, object]:
+    """What the simulator has to repeat, or its answer is not to what was asked.
+
+    An authorization, which nothing was authorized before, may open any charge.
+    """
+    wanted: dict[str, object] = {
+        "operation": call.operation.value,
+        "reference": call.reference,
+        "amount": amount.minor,
+        "currency": amount.currency,
+    }
+    if authorization is not None:
+        wanted["charge"] = authorization.provider_reference
+    return wanted
+
+
+def _answer_among(
+    operations: Iterable[Any], call: Call, wanted: Mapping[str, object]
+) -> ProviderAnswer | None:
     """What became of a call, of all that the simulator knows under its reference.
 
     Money that moved counts, whichever attempt moved it: an attempt can succeed after it was given
     up. Otherwise the attempt's own answer does, and never another's: this one may still arrive.
+    Something else under the same reference makes the whole answer one for people to look at.
     """
     own: ProviderAnswer | None = None
     others: ProviderAnswer | None = None
     for operation in operations:
-        answer = _answer_of(operation, call)
+        answer = _answer_of(operation, wanted)
         if isinstance(answer, Unknown):
             return answer
         if operation["idempotency_key"] == call.idempotency_key:
@@ -161,29 +195,22 @@ def _answer_among(operations: Iterable[Any], call: Call) -> ProviderAnswer | Non
     return own if isinstance(own, Approved) else others or own
 
 
-def _answer_of(operation: Any, call: Call) -> Approved | Declined | Unknown:
+def _answer_of(operation: Any, wanted: Mapping[str, object]) -> Approved | Declined | Unknown:
     """An operation as the simulator shows it, if it is the one that was called for."""
+    if not isinstance(operation, dict) or not wanted.keys() <= operation.keys():
+        return Unknown(reason=NOT_UNDERSTOOD)
+    different = [name for name, value in wanted.items() if operation[name] != value]
+    if different:
+        return Unknown(reason=f"{NOT_WHAT_WAS_ASKED}: {', '.join(different)}")
     match operation:
-        case {
-            "operation": call.operation.value,
-            "reference": call.reference,
-            "idempotency_key": str(),
-            "status": "approved",
-            "charge": str(charge),
-        }:
+        case {"idempotency_key": str(), "status": "approved", "charge": str(charge)}:
             return Approved(
                 provider_reference=charge, method=_method(operation.get("payment_method"))
             )
-        case {
-            "operation": call.operation.value,
-            "reference": call.reference,
-            "idempotency_key": str(),
-            "status": "declined",
-            "error": dict(error),
-        }:
+        case {"idempotency_key": str(), "status": "declined", "error": dict(error)}:
             return _declined(error)
         case _:
-            return Unknown(reason="answer_not_understood")
+            return Unknown(reason=NOT_UNDERSTOOD)
 
 
 def _declined(error: Mapping[str, Any]) -> Declined | Unknown:
@@ -191,7 +218,7 @@ def _declined(error: Mapping[str, Any]) -> Declined | Unknown:
         case {"code": str(code), "hardness": "hard" | "soft" as hardness}:
             return Declined(code=code, hardness=Hardness(hardness))
         case _:
-            return Unknown(reason="answer_not_understood")
+            return Unknown(reason=NOT_UNDERSTOOD)
 
 
 def _method(shown: Any) -> Method | None:

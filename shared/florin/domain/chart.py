@@ -1,6 +1,8 @@
 """Which accounts a fact touches: the one place where facts become bookkeeping."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from typing import Final, assert_never
 
 from florin.domain.funding import Draw, Funding, stretch
@@ -9,7 +11,6 @@ from florin.domain.ledger import Account, Entry, Posting
 from florin.domain.money import Money
 from florin.domain.payment import (
     Captured,
-    Held,
     Payment,
     PaymentAuthorized,
     PaymentCanceled,
@@ -18,18 +19,23 @@ from florin.domain.payment import (
     PaymentCaptureRequested,
     PaymentEvent,
     PaymentFailed,
+    PaymentFoundLate,
     PaymentInitiated,
+    PaymentOperationResolved,
     PaymentRefunded,
     PaymentRefundFailed,
     PaymentRefundRequested,
+    PaymentReturned,
     PaymentRiskAssessed,
     PaymentVoided,
+    Pending,
     ProviderCallDeclined,
     ProviderCallNotAttempted,
     ProviderCallStarted,
     ProviderCallUnanswered,
-    Undoing,
+    Unseen,
 )
+from florin.domain.provider import Operation
 
 Move = tuple[Account, Account, Money]
 """Debit, credit, amount."""
@@ -41,6 +47,12 @@ PLATFORM_FEES: Final = Account("platform:fees")
 
 REFUNDS_IN_TRANSIT: Final = Account("refunds:in_transit")
 """What was taken for refunds that the provider has not confirmed. A liability."""
+
+LATE_SUCCESS: Final = Account("suspense:late_success")
+"""What a provider took for payments that had ended without it, until it is back. A liability."""
+
+ACCOUNT_CLOSED: Final = Account("suspense:account_closed")
+"""What came for accounts when they were closed already. A liability, until somebody decides."""
 
 WALLET_PREFIX: Final = "wallet:"
 HELD_SUFFIX: Final = ":held"
@@ -110,6 +122,10 @@ def entry_for(payment: Payment, event: PaymentEvent) -> Entry | None:
                     *((REFUNDS_IN_TRANSIT, wallet(one.account_id), one.amount) for one in draws)
                 )
             return _entry((REFUNDS_IN_TRANSIT, receivable(_terms(payment).provider), amount))
+        case PaymentFoundLate(operation=Operation.CAPTURE, amount=amount):
+            return _entry((receivable(_terms(payment).provider), LATE_SUCCESS, amount))
+        case PaymentReturned(operation=Operation.REFUND, amount=amount):
+            return _entry((LATE_SUCCESS, receivable(_terms(payment).provider), amount))
         case PaymentRefundFailed(amount=amount, fee_returned=returned):
             return _entry(
                 (REFUNDS_IN_TRANSIT, wallet(_terms(payment).recipient), amount - returned),
@@ -125,6 +141,9 @@ def entry_for(payment: Payment, event: PaymentEvent) -> Entry | None:
             | PaymentCaptureRequested()
             | PaymentCancelRequested()
             | PaymentVoided()
+            | PaymentOperationResolved()
+            | PaymentFoundLate()
+            | PaymentReturned()
         ):
             return None
         case _:
@@ -147,6 +166,26 @@ def entry_for_hold(hold: Hold, event: HoldEvent) -> Entry | None:
             return _entry(*((held(payer), wallet(payer), part.amount) for part in parts))
         case _:
             assert_never(event)
+
+
+def credited_wallets(entry: Entry) -> frozenset[str]:
+    """The accounts whose wallets get something."""
+    return frozenset(
+        holder_of(posting.credit) for posting in entry.postings if is_wallet(posting.credit)
+    )
+
+
+def without_closed(entry: Entry, closed: AbstractSet[str]) -> Entry:
+    """The entry with what is for closed accounts put where somebody will look for it."""
+    return replace(
+        entry,
+        postings=tuple(
+            replace(posting, credit=ACCOUNT_CLOSED)
+            if is_wallet(posting.credit) and holder_of(posting.credit) in closed
+            else posting
+            for posting in entry.postings
+        ),
+    )
 
 
 def reserved(funding: Funding) -> Entry | None:
@@ -193,7 +232,7 @@ def _nothing(like: Money) -> Money:
 
 
 def _terms(payment: Payment) -> PaymentInitiated:
-    assert isinstance(payment, Held | Captured | Undoing), f"nothing is booked on {payment}"
+    assert not isinstance(payment, Unseen | Pending), f"nothing is booked on {payment}"
     return payment.terms
 
 

@@ -1,10 +1,12 @@
 """What the platform keeps of a payment, and what of it goes back with a refund."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
+from florin.domain.currencies import EXPONENTS
 from florin.domain.money import Money, Rounding
 
 BASIS_POINT: Final = Decimal("0.0001")
@@ -62,3 +64,32 @@ class FeeTerms:
         if due <= returned:
             return Money(0, fee.currency)
         return (due - returned).at_most(amount)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeeSchedule:
+    """What a tenant agreed on: a percentage and a fixed part, each currency for itself.
+
+    `basis_points` is the percentage of every currency that `basis_points_in` does not name;
+    a currency that `fixed_minor` does not name has no fixed part.
+    """
+
+    basis_points: int
+    basis_points_in: Mapping[str, int] = field(default_factory=dict)
+    fixed_minor: Mapping[str, int] = field(default_factory=dict)
+    on_refund: FeeOnRefund = FeeOnRefund.PROPORTIONAL
+
+    def __post_init__(self) -> None:
+        for currency in (*self.basis_points_in, *self.fixed_minor):
+            if currency not in EXPONENTS:
+                raise ValueError(f"a fee is in a currency that is not known: {currency}")
+            self.terms(currency)  # raises for what cannot be a fee
+        FeeTerms(basis_points=self.basis_points, fixed_minor=0)
+
+    def terms(self, currency: str) -> FeeTerms:
+        """The terms of a payment in this currency."""
+        return FeeTerms(
+            basis_points=self.basis_points_in.get(currency, self.basis_points),
+            fixed_minor=self.fixed_minor.get(currency, 0),
+            on_refund=self.on_refund,
+        )

@@ -46,13 +46,17 @@ class Recorded:
 
     @property
     def event_id(self) -> str:
-        """`evt_`, the ULID of the stream and the version: the same wherever the event is told."""
-        return f"evt_{self.stream.partition('_')[2]}_{self.version}"
+        return event_id_of(self.stream, self.version)
 
     @property
     def entry_id(self) -> str:
         """An entry is found by the event that carries it."""
         return f"{self.stream}:{self.version}"
+
+
+def event_id_of(stream: str, version: int) -> str:
+    """`evt_`, the ULID of the stream and the version: the same wherever the event is told."""
+    return f"evt_{stream.partition('_')[2]}_{version}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ or refund that was requested counts until it has failed.
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import reduce
 from typing import Final, assert_never
@@ -105,6 +105,14 @@ class Call:
         return f"{self.reference}:{self.attempt}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """A call for this amount that was taken for not done without the provider saying so."""
+
+    call: Call
+    amount: Money
+
+
 # Commands: what somebody asks for.
 
 
@@ -117,7 +125,7 @@ class Initiate:
 
     tenant_id: str
     amount: Money
-    payment_method: str
+    payment_method: str = field(repr=False)
     recipient: str
     provider: str
     fee_terms: FeeTerms
@@ -183,6 +191,38 @@ class Finish:
     """End a payment of which nothing is left to undo."""
 
 
+class Verdict(StrEnum):
+    """What an operator found out about an operation. Values go on the wire: add, never rename.
+
+    `succeeded`: the provider did it. `declined`: the provider will not do it. `not_done`: it did
+    not do it and may be asked again.
+    """
+
+    SUCCEEDED = "succeeded"
+    DECLINED = "declined"
+    NOT_DONE = "not_done"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolve:
+    """Say in the provider's place what became of an operation, with what proves it."""
+
+    operation_id: str
+    verdict: Verdict
+    evidence: str
+    reason: str
+    now: datetime
+    provider_reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordLateSuccess:
+    """A call that was taken for not done turns out to have been done."""
+
+    doubt: Doubt
+    provider_reference: str
+
+
 Command = (
     Initiate
     | RequestCapture
@@ -192,6 +232,8 @@ Command = (
     | StartCall
     | RecordAnswer
     | Finish
+    | Resolve
+    | RecordLateSuccess
 )
 
 
@@ -202,7 +244,7 @@ Command = (
 class PaymentInitiated:
     tenant_id: str
     amount: Money
-    payment_method: str
+    payment_method: str = field(repr=False)
     recipient: str
     provider: str
     fee_terms: FeeTerms
@@ -249,12 +291,13 @@ class ProviderCallUnanswered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderCallNotAttempted:
-    """Certainly not asked, so it may be asked anew."""
+    """Not done, so it may be asked anew; not `certain` if the provider only never heard of it."""
 
     operation: Operation
     operation_id: str
     attempt: int
     reason: str
+    certain: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -350,6 +393,42 @@ class PaymentRefundFailed:
     code: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentOperationResolved:
+    """An operator said what became of an operation; what follows from it is the next fact."""
+
+    operation: Operation
+    operation_id: str
+    attempt: int
+    verdict: Verdict
+    evidence: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentFoundLate:
+    """Money of a payment that had ended without it. It belongs to the payer and goes back."""
+
+    operation: Operation
+    operation_id: str
+    attempt: int
+    amount: Money
+    provider_reference: str
+
+    @property
+    def return_id(self) -> str:
+        return f"return_{self.operation_id}_{self.attempt}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentReturned:
+    """What was found late is with the payer again."""
+
+    return_id: str
+    operation: Operation
+    amount: Money
+
+
 PaymentEvent = (
     PaymentInitiated
     | PaymentRiskAssessed
@@ -367,6 +446,9 @@ PaymentEvent = (
     | PaymentRefundRequested
     | PaymentRefunded
     | PaymentRefundFailed
+    | PaymentOperationResolved
+    | PaymentFoundLate
+    | PaymentReturned
 )
 
 
@@ -396,6 +478,20 @@ class Refund:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Return:
+    """What was found late and is not back with the payer yet: held still, or taken."""
+
+    found: PaymentFoundLate
+    attempts: int = 0
+    call: Call | None = None
+
+    @property
+    def operation(self) -> Operation:
+        held = self.found.operation is Operation.AUTHORIZATION
+        return Operation.VOID if held else Operation.REFUND
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Failing:
     reason: Reason
     code: str
@@ -415,12 +511,16 @@ class Unseen: ...
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pending:
-    """Accepted; the provider holds nothing yet, as far as we know."""
+    """Accepted; the provider holds nothing yet, as far as we know.
+
+    Here and below, `doubts` are calls that were taken for not done without the provider saying so.
+    """
 
     terms: PaymentInitiated
     risk: RiskDecision | None = None
     attempts: int = 0
     call: Call | None = None
+    doubts: tuple[Doubt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -430,6 +530,7 @@ class Held:
     terms: PaymentInitiated
     authorization: PaymentAuthorized
     capture: Capture | None = None
+    doubts: tuple[Doubt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -482,26 +583,40 @@ class Captured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undoing:
-    """It will end; `authorization` is what still has to be given back before it has."""
+    """It will end; `authorization` is what still has to be given back before it has, and
+    `was_authorized` what was held once.
+    """
 
     terms: PaymentInitiated
     ending: Ending
     authorization: PaymentAuthorized | None
+    was_authorized: PaymentAuthorized | None = None
     attempts: int = 0
     call: Call | None = None
+    doubts: tuple[Doubt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
+    """Ended, and stays so: `returns` is money that was found later and goes back."""
+
     terms: PaymentInitiated
     reason: Reason
     code: str
+    was_authorized: PaymentAuthorized | None = None
+    doubts: tuple[Doubt, ...] = ()
+    returns: Mapping[str, Return] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Canceled:
+    """Ended, and stays so: `returns` is money that was found later and goes back."""
+
     terms: PaymentInitiated
     reason: str | None
+    was_authorized: PaymentAuthorized | None = None
+    doubts: tuple[Doubt, ...] = ()
+    returns: Mapping[str, Return] = field(default_factory=dict)
 
 
 Payment = Unseen | Pending | Held | Captured | Undoing | Failed | Canceled
@@ -548,8 +663,19 @@ class Owed:
 def owed(payment: Payment) -> tuple[Owed, ...]:
     """What comes next, or is under way."""
     match payment:
-        case Unseen() | Failed() | Canceled():
+        case Unseen():
             return ()
+        case Failed(returns=returns) | Canceled(returns=returns):
+            return tuple(
+                Owed(
+                    step=Step.VOID if one.operation is Operation.VOID else Step.REFUND,
+                    operation=one.operation,
+                    operation_id=return_id,
+                    attempts=one.attempts,
+                    call=one.call,
+                )
+                for return_id, one in returns.items()
+            )
         case Pending(risk=None):
             return (Owed(step=Step.ASSESS_RISK),)
         case Pending(attempts=attempts, call=call):
@@ -614,15 +740,23 @@ def open_calls(payment: Payment) -> tuple[Call, ...]:
     return tuple(item.call for item in owed(payment) if item.call is not None)
 
 
+def exhausted(payment: Payment) -> tuple[Owed, ...]:
+    """What is owed and was tried as often as it may be: it needs an operator."""
+    return tuple(
+        item for item in owed(payment) if item.call is None and item.attempts >= ATTEMPTS_MAX
+    )
+
+
 def outcome(payment: Payment, steps: AbstractSet[Step] = frozenset(Step)) -> Outcome:
     """How an execution that can do these steps goes on: its state machine routes on this alone."""
     items = [item for item in owed(payment) if item.step in steps]
     ready = [item for item in items if item.call is None]
     if isinstance(payment, Unseen):
         return Outcome.PARK
+    if ready and all(item in exhausted(payment) for item in ready):
+        return Outcome.PARK
     if isinstance(payment, Undoing) and ready:
-        exhausted = payment.attempts >= ATTEMPTS_MAX and payment.authorization is not None
-        return Outcome.PARK if exhausted else Outcome.COMPENSATE
+        return Outcome.COMPENSATE
     if ready:
         return Outcome.CONTINUE
     if items or isinstance(payment, Held):
@@ -661,6 +795,10 @@ def decide(command: Command, payment: Payment) -> tuple[PaymentEvent, ...] | Ref
             return NOTHING
         case Finish():
             return _finish(payment)
+        case Resolve():
+            return _resolve(command, payment)
+        case RecordLateSuccess():
+            return _found_late(command, payment)
         case _:
             assert_never(command)
 
@@ -800,9 +938,13 @@ def _answered(call: Call, answer: ProviderAnswer, payment: Payment) -> tuple[Pay
                     operation=operation, operation_id=operation_id, attempt=attempt, reason=reason
                 ),
             )
-        case NotAttempted(reason=reason):
+        case NotAttempted(reason=reason, certain=certain):
             closed = ProviderCallNotAttempted(
-                operation=operation, operation_id=operation_id, attempt=attempt, reason=reason
+                operation=operation,
+                operation_id=operation_id,
+                attempt=attempt,
+                reason=reason,
+                certain=certain,
             )
             last = attempt >= ATTEMPTS_MAX
             return (closed, *_refund_failed(call, payment, reason)) if last else (closed,)
@@ -850,6 +992,11 @@ def _approved(call: Call, answer: Approved, payment: Payment) -> PaymentEvent:
             return _captured(terms, capture, paid.captured, paid.capturable)
         case Operation.VOID, Undoing(authorization=PaymentAuthorized(amount=amount)):
             return PaymentVoided(amount=amount)
+        case operation, (Failed(returns=returns) | Canceled(returns=returns)):
+            found = returns[call.operation_id].found
+            return PaymentReturned(
+                return_id=call.operation_id, operation=operation, amount=found.amount
+            )
         case Operation.REFUND, Captured(refunds=refunds):
             refund = refunds[call.operation_id]
             return PaymentRefunded(
@@ -890,6 +1037,81 @@ def _finish(payment: Payment) -> tuple[PaymentEvent, ...] | Refusal:
             return Refusal.PAYMENT_NOT_UNDONE
 
 
+def _resolve(asked: Resolve, payment: Payment) -> tuple[PaymentEvent, ...] | Refusal:
+    """What an operator's word leads to. It counts only where nobody else's can come any more."""
+    for item in owed(payment):
+        if item.operation is None or item.operation_id != asked.operation_id:
+            continue
+        call = item.call
+        if call is None and item not in exhausted(payment):
+            continue
+        if call is not None and not call.unanswered and asked.now < call.deadline:
+            return Refusal.PROVIDER_ANSWER_PENDING
+        needs_name = item.operation is Operation.AUTHORIZATION
+        if needs_name and asked.verdict is Verdict.SUCCEEDED and not asked.provider_reference:
+            return Refusal.PROVIDER_REFERENCE_MISSING
+        resolved = PaymentOperationResolved(
+            operation=item.operation,
+            operation_id=item.operation_id,
+            attempt=item.attempts,
+            verdict=asked.verdict,
+            evidence=asked.evidence,
+            reason=asked.reason,
+        )
+        if call is None and asked.verdict is not Verdict.SUCCEEDED:
+            return (resolved,)  # it may be tried anew
+        said = call or _last_call(item)
+        return (resolved, *_answered(said, _said(asked), payment))
+    return Refusal.NOTHING_TO_RESOLVE
+
+
+def _said(asked: Resolve) -> ProviderAnswer:
+    """The operator's word in the provider's words."""
+    match asked.verdict:
+        case Verdict.SUCCEEDED:
+            return Approved(provider_reference=asked.provider_reference or "operator")
+        case Verdict.DECLINED:
+            return Declined(code="operator", hardness=Hardness.HARD)
+        case Verdict.NOT_DONE:
+            return NotAttempted(reason="operator", certain=False)
+        case _:
+            assert_never(asked.verdict)
+
+
+def _last_call(item: Owed) -> Call:
+    """The call that was the last try of something, as far as what it was about goes."""
+    assert item.operation is not None
+    return Call(
+        operation=item.operation,
+        operation_id=item.operation_id,
+        attempt=item.attempts,
+        reference="",
+        owner="",
+        deadline=datetime.min.replace(tzinfo=UTC),
+    )
+
+
+def _found_late(asked: RecordLateSuccess, payment: Payment) -> tuple[PaymentEvent, ...] | Refusal:
+    if not isinstance(payment, Failed | Canceled) or asked.doubt not in payment.doubts:
+        return NOTHING
+    call, known = asked.doubt.call, payment.was_authorized
+    if (
+        call.operation is Operation.AUTHORIZATION
+        and known is not None
+        and known.provider_reference == asked.provider_reference
+    ):
+        return NOTHING  # a later attempt's, under the same reference: it was given back already
+    return (
+        PaymentFoundLate(
+            operation=call.operation,
+            operation_id=call.operation_id,
+            attempt=call.attempt,
+            amount=asked.doubt.amount,
+            provider_reference=asked.provider_reference,
+        ),
+    )
+
+
 # The fold.
 
 
@@ -900,8 +1122,8 @@ def evolve(payment: Payment, event: PaymentEvent) -> Payment:
             return Pending(terms=event)
         case Pending(risk=None, call=None), PaymentRiskAssessed(decision=decision):
             return replace(payment, risk=decision)
-        case Pending(terms=terms, call=Call()), PaymentAuthorized():
-            return Held(terms=terms, authorization=event)
+        case Pending(terms=terms, call=Call(), doubts=doubts), PaymentAuthorized():
+            return Held(terms=terms, authorization=event, doubts=doubts)
 
         case Held(capture=None), PaymentCaptureRequested():
             return replace(payment, capture=_wanted(event))
@@ -927,16 +1149,19 @@ def evolve(payment: Payment, event: PaymentEvent) -> Payment:
                 capture=None,
             )
 
-        case Pending(terms=terms, call=None), PaymentCancelRequested(reason=reason):
-            return Undoing(terms=terms, ending=Canceling(reason=reason), authorization=None)
-        case Held(terms=terms, authorization=held, capture=None), PaymentCancelRequested():
-            return Undoing(terms=terms, ending=Canceling(reason=event.reason), authorization=held)
-        case Undoing(authorization=PaymentAuthorized(), call=Call()), PaymentVoided():
+        case Pending(call=None), PaymentCancelRequested(reason=reason):
+            return _undoing(payment, Canceling(reason=reason))
+        case Held(capture=None), PaymentCancelRequested(reason=reason):
+            return _undoing(payment, Canceling(reason=reason))
+        case Undoing(authorization=PaymentAuthorized()), PaymentVoided():
             return replace(payment, authorization=None, call=None, attempts=0)
-        case Undoing(terms=terms, authorization=None, ending=Failing()), PaymentFailed():
-            return Failed(terms=terms, reason=event.reason, code=event.code)
-        case Undoing(terms=terms, authorization=None, ending=Canceling()), PaymentCanceled():
-            return Canceled(terms=terms, reason=event.reason)
+        case Undoing(authorization=None), (PaymentFailed() | PaymentCanceled()):
+            return _ended(payment, event)
+        case ((Failed() | Canceled()), (PaymentFoundLate() | PaymentReturned())):
+            return _found(payment, event)
+
+        case _, PaymentOperationResolved():
+            return _resolved(payment, event)
 
         case Captured(), PaymentRefundRequested(refund_id=refund_id) if (
             refund_id not in payment.refunds
@@ -984,6 +1209,81 @@ def _added(returned: Mapping[str, int], more: Funding) -> Mapping[str, int]:
     return {key: returned.get(key, 0) + given.get(key, 0) for key in {**returned, **given}}
 
 
+def _undoing(payment: Pending | Held, ending: Ending) -> Undoing:
+    """The payment on its way to an end, with what has to be given back first."""
+    held = payment.authorization if isinstance(payment, Held) else None
+    return Undoing(
+        terms=payment.terms,
+        ending=ending,
+        authorization=held,
+        was_authorized=held,
+        doubts=payment.doubts,
+    )
+
+
+def _ended(payment: Undoing, event: PaymentFailed | PaymentCanceled) -> Payment:
+    match payment.ending, event:
+        case Failing(), PaymentFailed(reason=reason, code=code):
+            return Failed(
+                terms=payment.terms,
+                reason=reason,
+                code=code,
+                was_authorized=payment.was_authorized,
+                doubts=payment.doubts,
+            )
+        case Canceling(), PaymentCanceled(reason=why):
+            return Canceled(
+                terms=payment.terms,
+                reason=why,
+                was_authorized=payment.was_authorized,
+                doubts=payment.doubts,
+            )
+        case _:
+            raise AssertionError(f"{event} cannot follow {payment}")
+
+
+def _found(payment: Failed | Canceled, event: PaymentFoundLate | PaymentReturned) -> Payment:
+    """A payment that has ended, with what was found since and is not back with the payer."""
+    if isinstance(event, PaymentReturned):
+        left = {key: one for key, one in payment.returns.items() if key != event.return_id}
+        return replace(payment, returns=left)
+    return replace(
+        payment,
+        # All attempts at an operation have one reference, by which one thing was found.
+        doubts=tuple(
+            doubt for doubt in payment.doubts if doubt.call.operation_id != event.operation_id
+        ),
+        returns={**payment.returns, event.return_id: Return(found=event)},
+    )
+
+
+def _resolved(payment: Payment, event: PaymentOperationResolved) -> Payment:
+    """The state after an operator's word, before the fact that follows from it: one who did not
+    say that it was done may be wrong, and what was tried too often may be tried anew.
+    """
+    for item in owed(payment):
+        if item.operation_id != event.operation_id:
+            continue
+        if event.verdict is Verdict.SUCCEEDED:
+            return payment
+        if item.call is not None:
+            return _doubting(payment, item.call)
+        return _with_call(payment, item, None, 0)
+    raise AssertionError(f"{event} cannot follow {payment}")
+
+
+def _doubting(payment: Payment, call: Call) -> Payment:
+    """The payment with a call that may have been done after all, where that can matter."""
+    match payment:
+        case Pending(terms=terms, doubts=doubts):
+            doubt = Doubt(call=call, amount=terms.amount)
+        case Held(capture=Capture(amount=amount), doubts=doubts):
+            doubt = Doubt(call=call, amount=amount)
+        case _:
+            return payment
+    return payment if doubt in doubts else replace(payment, doubts=(*doubts, doubt))
+
+
 ProviderCallEvent = (
     ProviderCallStarted | ProviderCallUnanswered | ProviderCallNotAttempted | ProviderCallDeclined
 )
@@ -1010,6 +1310,8 @@ def _called(payment: Payment, event: ProviderCallEvent) -> Payment:
         case ProviderCallUnanswered() if item.call is not None:
             return _with_call(payment, item, replace(item.call, unanswered=True), item.attempts)
         case ProviderCallNotAttempted(reason=code) if item.call is not None:
+            if not event.certain:
+                payment = _doubting(payment, item.call)
             if item.attempts < ATTEMPTS_MAX or item.step in {Step.VOID, Step.REFUND}:
                 return _with_call(payment, item, None, item.attempts)
             return _given_up(payment, Failing(reason=Reason.PROVIDER_UNAVAILABLE, code=code))
@@ -1028,6 +1330,9 @@ def _with_call(payment: Payment, item: Owed, call: Call | None, attempts: int) -
     match payment:
         case Pending() | Undoing():
             return replace(payment, call=call, attempts=attempts)
+        case Failed(returns=returns) | Canceled(returns=returns):
+            one = replace(returns[item.operation_id], call=call, attempts=attempts)
+            return replace(payment, returns={**returns, item.operation_id: one})
         case Held(authorization=held, capture=capture):
             # The capture of an automatic payment is not requested: it begins with its call.
             capture = capture or Capture(capture_id=CAPTURE, amount=held.amount, final=True)
@@ -1047,12 +1352,12 @@ def _given_up(payment: Payment, ending: Failing) -> Payment:
     A merchant who captures by hand still has the authorization and may try again or cancel.
     """
     match payment:
-        case Pending(terms=terms):
-            return Undoing(terms=terms, ending=ending, authorization=None)
-        case Held(terms=terms, authorization=held):
+        case Pending():
+            return _undoing(payment, ending)
+        case Held(terms=terms):
             if terms.capture_method is CaptureMethod.MANUAL:
                 return replace(payment, capture=None)
-            return Undoing(terms=terms, ending=ending, authorization=held)
+            return _undoing(payment, ending)
         case Captured():
             return replace(payment, capture=None)
         case _:

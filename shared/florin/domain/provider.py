@@ -51,9 +51,13 @@ class Declined:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotAttempted:
-    """No byte of the request was sent, or the provider says that it did nothing: nothing moved."""
+    """No byte of the request was sent, or the provider says that it did nothing: nothing moved.
+
+    Not `certain` is what only follows from the provider's not knowing of it after a long while.
+    """
 
     reason: str
+    certain: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

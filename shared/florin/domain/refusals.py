@@ -71,16 +71,20 @@ class Refusal(StrEnum):
     RECIPIENT_NOT_HELD_FOR = "recipient_not_held_for", "The hold has nothing for this recipient."
     BALANCES_TOO_MANY = "balances_too_many", "The account has as many balances as it may have."
     BALANCE_NESTED = "balance_nested", "A balance of an account has no balances of its own."
-
     SEARCH_TOO_BROAD = (
         "search_too_broad",
         "Too much would have to be looked through; narrow the search, for example in time.",
+    )
+    NOT_REDRIVABLE = (
+        "not_redrivable",
+        "The dead letter is evidence; there is no work in it that could be done again.",
     )
 
     # What is named.
     ACCOUNT_NOT_FOUND = "account_not_found", "There is no such account."
     PAYMENT_NOT_FOUND = "payment_not_found", "There is no such payment."
     HOLD_NOT_FOUND = "hold_not_found", "There is no such hold."
+    DEAD_LETTER_NOT_FOUND = "dead_letter_not_found", "There is no such dead letter."
 
     # What the state does not allow.
     ACCOUNT_EXISTS = "account_exists", "An account with this id exists."
@@ -122,10 +126,23 @@ class Refusal(StrEnum):
         "The provider has not answered the operation before this one.",
         True,
     )
+    NOTHING_TO_RESOLVE = (
+        "nothing_to_resolve",
+        "The operation has an answer, or none was asked for.",
+    )
+    PROVIDER_REFERENCE_MISSING = (
+        "provider_reference_missing",
+        "Who says that an authorization succeeded names it as the provider does.",
+    )
     ATTEMPTS_EXHAUSTED = "attempts_exhausted", "The operation was tried as often as it may be."
     NO_CALL_OWED = "no_call_owed", "The payment owes no call to a provider."
 
     # The engine.
+    HOP_UNAVAILABLE = (
+        "hop_unavailable",
+        "The dead letter's hop did not take it; the letter is as it was.",
+        True,
+    )
     CONTENTION = "contention", "Too many requests changed the same thing at once.", True
     INTERNAL = "internal", "Something went wrong on our side; the request may be repeated.", True
 
@@ -139,6 +156,9 @@ RULES: Final = frozenset(
         Refusal.RECIPIENT_NOT_HELD_FOR,
         Refusal.BALANCE_NESTED,
         Refusal.BALANCES_TOO_MANY,
+        Refusal.PROVIDER_REFERENCE_MISSING,
+        Refusal.SEARCH_TOO_BROAD,
+        Refusal.NOT_REDRIVABLE,
     }
 )
 """What is refused for what the request says, whatever the state is."""

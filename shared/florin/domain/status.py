@@ -14,6 +14,7 @@ from florin.domain.payment import (
     Pending,
     Undoing,
     Unseen,
+    exhausted,
     open_calls,
     owed,
 )
@@ -37,6 +38,7 @@ class SagaStatus(StrEnum):
 
     RUNNING = "running"
     WAITING = "waiting"
+    NEEDS_OPERATOR = "needs_operator"
     COMPENSATING = "compensating"
     COMPLETED = "completed"
     FAILED = "failed"
@@ -70,7 +72,7 @@ def account_status_of(account: Account) -> AccountState:
 
 def status_of(payment: Payment) -> Status:
     """A call that the provider has not answered comes before everything else: it is unknown."""
-    if not isinstance(payment, Captured) and _is_unknown(payment):
+    if not isinstance(payment, Captured | Failed | Canceled) and _is_unknown(payment):
         return Status.AWAITING_PROVIDER
     match payment:
         case Pending() | Undoing():
@@ -94,6 +96,8 @@ def status_of(payment: Payment) -> Status:
 def saga_status_of(payment: Payment) -> SagaStatus:
     if _is_unknown(payment):
         return SagaStatus.WAITING
+    if exhausted(payment):
+        return SagaStatus.NEEDS_OPERATOR
     match payment:
         case Held() | Captured() if not owed(payment):
             return SagaStatus.WAITING if isinstance(payment, Held) else SagaStatus.COMPLETED
@@ -102,7 +106,7 @@ def saga_status_of(payment: Payment) -> SagaStatus:
         case Undoing():
             return SagaStatus.COMPENSATING
         case Failed() | Canceled():
-            return SagaStatus.FAILED
+            return SagaStatus.COMPENSATING if payment.returns else SagaStatus.FAILED
         case Unseen():
             raise AssertionError("what nobody asked for has no saga")
         case _:

@@ -46,10 +46,13 @@ from florin.domain.payment import (
     PaymentCaptured,
     PaymentCaptureRequested,
     PaymentFailed,
+    PaymentFoundLate,
     PaymentInitiated,
+    PaymentOperationResolved,
     PaymentRefunded,
     PaymentRefundFailed,
     PaymentRefundRequested,
+    PaymentReturned,
     PaymentRiskAssessed,
     PaymentVoided,
     ProviderCallDeclined,
@@ -58,6 +61,7 @@ from florin.domain.payment import (
     ProviderCallUnanswered,
     Reason,
     Step,
+    Verdict,
     owed,
 )
 from florin.domain.provider import Operation
@@ -69,10 +73,22 @@ from florin.domain.status import (
     saga_status_of,
     status_of,
 )
+from florin.domain.verification import Fault
 from florin.edge.requests import AccountRequest, HoldRequest, PaymentRequest
 from florin.folding import hold_of
-from florin.ports import Page, Profile, Receipt, StatementLine, View, Wallet
+from florin.ports import (
+    DeadLetter,
+    LetterState,
+    Page,
+    Profile,
+    Receipt,
+    RedriveRecord,
+    StatementLine,
+    View,
+    Wallet,
+)
 from florin.saga import fold_history
+from florin.verification import Phase, Run
 
 COMPLETES_WITHIN: Final = timedelta(seconds=30)
 """What a client is told to expect of a payment; most take a second or two."""
@@ -203,6 +219,28 @@ class RefundDetails(_Answer, frozen=True, kw_only=True):
     created_at: Timestamp
 
 
+class ResolutionAccepted(_Answer, frozen=True, kw_only=True):
+    """An operator's word is recorded. Follows from its event alone."""
+
+    payment_id: str
+    operation: Operation
+    operation_id: str
+    verdict: Verdict
+    created_at: Timestamp
+
+
+def resolution_accepted(recorded: Recorded) -> ResolutionAccepted:
+    resolved = recorded.event
+    assert isinstance(resolved, PaymentOperationResolved), recorded.type
+    return ResolutionAccepted(
+        payment_id=recorded.stream,
+        operation=resolved.operation,
+        operation_id=resolved.operation_id,
+        verdict=resolved.verdict,
+        created_at=timestamp(recorded.recorded_at),
+    )
+
+
 class Failure(_Answer, frozen=True, kw_only=True):
     """Why a payment failed: our word, and the provider's."""
 
@@ -255,6 +293,7 @@ class Attempt(_Answer, frozen=True, kw_only=True):
     """One call to a provider. A result of `pending` or `unknown` is not the last word."""
 
     operation: Operation
+    operation_id: str
     attempt: int
     provider: str
     result: AttemptResult
@@ -473,6 +512,7 @@ def _attempts(history: History, provider: str) -> tuple[Attempt, ...]:
             attempts.append(
                 Attempt(
                     operation=event.operation,
+                    operation_id=event.operation_id,
                     attempt=event.attempt,
                     provider=provider,
                     result=AttemptResult.PENDING,
@@ -502,6 +542,8 @@ def _answered(event: Event) -> tuple[str, AttemptResult] | None:
             return operation_id, AttemptResult.APPROVED
         case PaymentVoided():
             return VOID, AttemptResult.APPROVED
+        case PaymentReturned(return_id=operation_id):
+            return operation_id, AttemptResult.APPROVED
         case _:
             return None
 
@@ -554,6 +596,8 @@ PUBLIC_TYPES: Final = frozenset(
         "payment.refund_requested",
         "payment.refunded",
         "payment.refund_failed",
+        "payment.found_late",
+        "payment.returned",
         "account.opened",
         "account.min_balance_changed",
         "account.closing",
@@ -572,7 +616,7 @@ PUBLIC_FIELDS: Final[Mapping[type[Event], tuple[str, ...]]] = {
     PaymentRiskAssessed: ("decision", "assessor"),
     ProviderCallStarted: ("operation", "operation_id", "attempt", "reference"),
     ProviderCallUnanswered: ("operation", "operation_id", "attempt", "reason"),
-    ProviderCallNotAttempted: ("operation", "operation_id", "attempt", "reason"),
+    ProviderCallNotAttempted: ("operation", "operation_id", "attempt", "reason", "certain"),
     ProviderCallDeclined: ("operation", "operation_id", "attempt", "code", "hardness"),
     PaymentAuthorized: ("amount", "provider_reference", "method"),
     PaymentCaptureRequested: ("capture_id", "amount", "final"),
@@ -584,6 +628,11 @@ PUBLIC_FIELDS: Final[Mapping[type[Event], tuple[str, ...]]] = {
     PaymentRefundRequested: ("refund_id", "amount", "fee_returned", "reason"),
     PaymentRefunded: ("refund_id", "amount", "returned"),
     PaymentRefundFailed: ("refund_id", "amount", "fee_returned", "code"),
+    PaymentOperationResolved: (
+        *("operation", "operation_id", "attempt", "verdict", "evidence", "reason"),
+    ),
+    PaymentFoundLate: ("operation", "operation_id", "attempt", "amount", "provider_reference"),
+    PaymentReturned: ("return_id", "operation", "amount"),
     AccountOpened: (
         *("currency", "kind", "min_balance_minor", "parent", "priority", "expires_at"),
     ),
@@ -664,15 +713,18 @@ def ledger_list(history: History) -> LedgerList:
 
 
 class StatementEntry(_Answer, frozen=True, kw_only=True):
-    """A line of a wallet's statement, and the balance that it left."""
+    """A line of a wallet's statement, and the balance that it left.
+
+    The lines of a payment are not numbered: they are on several accounts.
+    """
 
     entry_id: str
-    number: int
+    number: int | None
     entry_type: Side
     account: str
     amount: int
     currency: str
-    balance_after: int
+    balance_after: int | None
     created_at: Timestamp
 
 
@@ -698,6 +750,189 @@ def statement_list(lines: Sequence[StatementLine], *, has_more: bool) -> Stateme
             for numbered in lines
         ),
         has_more=has_more,
+    )
+
+
+def payment_statement(history: History, *, limit: int, after: str | None) -> StatementList | None:
+    """The lines of a payment, newest entry first, whole entries to a page; `None` if `after` is
+    not one of them.
+    """
+    entries = [
+        [line for line in ledger_list(history).data if line.entry_id == recorded.entry_id]
+        for recorded in reversed(history.events)
+        if recorded.entry is not None
+    ]
+    if after is not None:
+        known = [lines[0].entry_id for lines in entries]
+        if after not in known:
+            return None
+        entries = entries[known.index(after) + 1 :]
+    page: list[LedgerLine] = []
+    taken = 0
+    for lines in entries:
+        if page and len(page) + len(lines) > limit:
+            break
+        page += lines
+        taken += 1
+    return StatementList(
+        data=tuple(
+            StatementEntry(
+                entry_id=line.entry_id,
+                number=None,
+                entry_type=line.entry_type,
+                account=line.account,
+                amount=line.amount,
+                currency=line.currency,
+                balance_after=None,
+                created_at=line.created_at,
+            )
+            for line in page
+        ),
+        has_more=taken < len(entries),
+    )
+
+
+# Verification.
+
+
+class VerificationState(StrEnum):
+    """Values go on the wire: add, never rename."""
+
+    RUNNING = "running"
+
+
+class VerificationAccepted(_Answer, frozen=True, kw_only=True):
+    """A run is under way. Follows from the request's receipt alone, so a replay is equal."""
+
+    verification_id: str
+    status: VerificationState
+    requested_at: Timestamp
+
+
+def verification_accepted(receipt: Receipt) -> VerificationAccepted:
+    return VerificationAccepted(
+        verification_id=receipt.object_id,
+        status=VerificationState.RUNNING,
+        requested_at=timestamp(receipt.recorded_at),
+    )
+
+
+class VerifiedCurrency(_Answer, frozen=True, kw_only=True):
+    """The journal's sums in one currency, up to the cut; in books that balance they are equal."""
+
+    currency: str
+    total_debits: int
+    total_credits: int
+    difference: int
+
+
+class VerificationCounts(_Answer, frozen=True, kw_only=True):
+    """What was looked at: streams of facts, entries up to the cut, wallets, and their lines."""
+
+    streams: int
+    entries: int
+    accounts: int
+    lines: int
+
+
+class VerificationFinding(_Answer, frozen=True, kw_only=True):
+    """Something that is not as it must be; `at` names the stream, entry, line or account."""
+
+    kind: Fault
+    at: str
+    expected: str
+    found: str
+
+
+class Verification(_Answer, frozen=True, kw_only=True):
+    """A finished run and its figures.
+
+    `in_flight` counts entries that were younger than the cut, or not in the books yet when the
+    run came by; `unsettled` totals and guards that never stood still for long enough to be judged.
+    At most 100 findings are told of the `findings_count`.
+    """
+
+    verification_id: str
+    balanced: bool
+    cut_at: Timestamp
+    finished_at: Timestamp
+    currencies: tuple[VerifiedCurrency, ...]
+    in_flight: int
+    unsettled: int
+    checked: VerificationCounts
+    findings_count: int
+    findings: tuple[VerificationFinding, ...]
+
+
+class VerificationProgress(_Answer, frozen=True, kw_only=True):
+    """A run that is under way, as it was when it was last kept."""
+
+    verification_id: str
+    phase: Phase
+    cut_at: Timestamp
+    worked_at: Timestamp
+    checked: VerificationCounts
+    findings_count: int
+
+
+class VerificationDetails(_Answer, frozen=True, kw_only=True):
+    """The run that finished last, and the one that is under way, where there is one."""
+
+    last: Verification | None
+    running: VerificationProgress | None
+
+
+def verification_details(last: Run | None, running: Run | None) -> VerificationDetails:
+    return VerificationDetails(
+        last=None if last is None else _verification(last),
+        running=None if running is None else _progress_of(running),
+    )
+
+
+def _progress_of(run: Run) -> VerificationProgress:
+    return VerificationProgress(
+        verification_id=run.run_id,
+        phase=run.phase,
+        cut_at=timestamp(run.cut_at),
+        worked_at=timestamp(run.worked_at),
+        checked=_checked(run),
+        findings_count=run.tally.found,
+    )
+
+
+def _checked(run: Run) -> VerificationCounts:
+    tally = run.tally
+    return VerificationCounts(
+        streams=tally.streams, entries=tally.entries, accounts=tally.accounts, lines=tally.lines
+    )
+
+
+def _verification(run: Run) -> Verification:
+    tally = run.tally
+    return Verification(
+        verification_id=run.run_id,
+        balanced=tally.is_balanced,
+        cut_at=timestamp(run.cut_at),
+        finished_at=timestamp(run.finished_at or run.worked_at),
+        currencies=tuple(
+            VerifiedCurrency(
+                currency=currency,
+                total_debits=total.debits_minor,
+                total_credits=total.credits_minor,
+                difference=total.debits_minor - total.credits_minor,
+            )
+            for currency, total in sorted(tally.currencies.items())
+        ),
+        in_flight=tally.in_flight,
+        unsettled=tally.unsettled,
+        checked=_checked(run),
+        findings_count=tally.found,
+        findings=tuple(
+            VerificationFinding(
+                kind=finding.fault, at=finding.at, expected=finding.expected, found=finding.found
+            )
+            for finding in tally.findings
+        ),
     )
 
 
@@ -1006,4 +1241,91 @@ def _happenings(history: History) -> tuple[Happening, ...]:
     return tuple(
         Happening(type=recorded.type, timestamp=timestamp(recorded.recorded_at))
         for recorded in history.events
+    )
+
+
+# Dead letters.
+
+
+class DeadLetterSummary(_Answer, frozen=True, kw_only=True):
+    """Work that a hop gave up. `seen` is how often, `redrives` how often it was sent again."""
+
+    dead_letter_id: str
+    hop: str
+    state: LetterState
+    cause: str
+    payment_id: str | None
+    stream: str | None
+    version: int | None
+    first_seen_at: Timestamp
+    last_seen_at: Timestamp
+    seen: int
+    redrives: int
+
+
+class DeadLetterList(_Answer, frozen=True, kw_only=True):
+    data: tuple[DeadLetterSummary, ...]
+    has_more: bool
+
+
+class DeadLetterDetails(DeadLetterSummary, frozen=True, kw_only=True):
+    """A dead letter with the work itself, as the text that it was."""
+
+    payload: str
+
+
+def _summary(letter: DeadLetter) -> dict[str, Any]:
+    stream = letter.stream
+    return {
+        "dead_letter_id": letter.letter_id,
+        "hop": letter.hop,
+        "state": letter.state,
+        "cause": letter.cause,
+        "payment_id": stream if stream and stream.startswith("pay_") else None,
+        "stream": stream,
+        "version": letter.version,
+        "first_seen_at": timestamp(letter.first_seen),
+        "last_seen_at": timestamp(letter.last_seen),
+        "seen": letter.seen,
+        "redrives": letter.redrives,
+    }
+
+
+def dead_letter_list(letters: Sequence[DeadLetter], *, has_more: bool) -> DeadLetterList:
+    """A page of dead letters, newest first."""
+    return DeadLetterList(
+        data=tuple(DeadLetterSummary(**_summary(letter)) for letter in letters),
+        has_more=has_more,
+    )
+
+
+def dead_letter_details(letter: DeadLetter) -> DeadLetterDetails:
+    return DeadLetterDetails(**_summary(letter), payload=letter.payload)
+
+
+class RedrivenLetter(_Answer, frozen=True, kw_only=True):
+    """A letter as its redrive left it: still open if its hop could not take it, or gave it back."""
+
+    dead_letter_id: str
+    state: LetterState
+
+
+class Redrive(_Answer, frozen=True, kw_only=True):
+    """What a request to redrive did. `has_more` says that it left letters for the next one."""
+
+    redrive_id: str
+    data: tuple[RedrivenLetter, ...]
+    has_more: bool
+    created_at: Timestamp
+
+
+def redrive_done(record: RedriveRecord) -> Redrive:
+    return Redrive(
+        redrive_id=record.redrive_id,
+        data=tuple(
+            RedrivenLetter(dead_letter_id=letter_id, state=state)
+            for letter_id, state in record.letters
+        ),
+        has_more=record.has_more,
+        created_at=timestamp(record.created_at),
     )

@@ -42,6 +42,8 @@ STATUS: Final[Mapping[Refusal, HTTPStatus]] = {
     Refusal.ACCOUNT_NOT_FOUND: HTTPStatus.NOT_FOUND,
     Refusal.PAYMENT_NOT_FOUND: HTTPStatus.NOT_FOUND,
     Refusal.HOLD_NOT_FOUND: HTTPStatus.NOT_FOUND,
+    Refusal.NOT_REDRIVABLE: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Refusal.DEAD_LETTER_NOT_FOUND: HTTPStatus.NOT_FOUND,
     Refusal.ACCOUNT_EXISTS: HTTPStatus.CONFLICT,
     Refusal.ACCOUNT_CLOSED: HTTPStatus.CONFLICT,
     Refusal.RECIPIENT_CLOSED: HTTPStatus.CONFLICT,
@@ -63,8 +65,11 @@ STATUS: Final[Mapping[Refusal, HTTPStatus]] = {
     Refusal.INSUFFICIENT_FUNDS: HTTPStatus.PAYMENT_REQUIRED,
     Refusal.PAYMENT_NOT_UNDONE: HTTPStatus.CONFLICT,
     Refusal.PROVIDER_ANSWER_PENDING: HTTPStatus.CONFLICT,
+    Refusal.NOTHING_TO_RESOLVE: HTTPStatus.CONFLICT,
+    Refusal.PROVIDER_REFERENCE_MISSING: HTTPStatus.UNPROCESSABLE_ENTITY,
     Refusal.ATTEMPTS_EXHAUSTED: HTTPStatus.CONFLICT,
     Refusal.NO_CALL_OWED: HTTPStatus.CONFLICT,
+    Refusal.HOP_UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
     Refusal.CONTENTION: HTTPStatus.SERVICE_UNAVAILABLE,
     Refusal.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
@@ -113,12 +118,13 @@ class Request:
     `route` is the method and the path as the API's document spells it, `POST /payments`; values
     of path parameters are in `path`, those of the query in `query`, where one that came more than
     once is also in `repeated`. Header names are in lower case, each with all its values.
-    `tenant_id` is empty where the authorizer was not asked.
+    `tenant_id` is empty where the authorizer was not asked, and so is `role`.
     """
 
     route: str
     request_id: str
     tenant_id: str
+    role: str = ""
     path: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
     repeated: frozenset[str] = frozenset()
@@ -133,6 +139,7 @@ class Request:
             route=f"{event.get('httpMethod')} {event.get('resource')}",
             request_id=context.get("requestId") or "",
             tenant_id=(context.get("authorizer") or {}).get("tenant_id") or "",
+            role=(context.get("authorizer") or {}).get("role") or "",
             path=event.get("pathParameters") or {},
             query=event.get("queryStringParameters") or {},
             repeated=_repeated(event.get("multiValueQueryStringParameters") or {}),

@@ -7,6 +7,7 @@ _ULID: Final = "[0-9A-HJKMNP-TV-Z]{26}"
 _PAYMENT: Final = re.compile(f"pay_{_ULID}")
 _ACCOUNT: Final = re.compile(f"acct_{_ULID}")
 _HOLD: Final = re.compile(f"hold_{_ULID}")
+_DEAD_LETTER: Final = re.compile(f"dl_{_ULID}")
 
 
 def is_payment_id(text: str) -> bool:
@@ -19,3 +20,7 @@ def is_account_id(text: str) -> bool:
 
 def is_hold_id(text: str) -> bool:
     return _HOLD.fullmatch(text) is not None
+
+
+def is_dead_letter_id(text: str) -> bool:
+    return _DEAD_LETTER.fullmatch(text) is not None

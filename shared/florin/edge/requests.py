@@ -15,7 +15,7 @@ from msgspec import UNSET, Meta, UnsetType
 from florin.domain.account import AccountKind
 from florin.domain.hold import PARTS_MAX
 from florin.domain.money import AMOUNT_MINOR_MAX
-from florin.domain.payment import CaptureMethod
+from florin.domain.payment import CaptureMethod, Verdict
 from florin.domain.refusals import Refusal
 from florin.edge.card_data import in_the_body
 from florin.edge.http import Request
@@ -89,6 +89,16 @@ class RefundRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_field
     reason: Remark | UnsetType = UNSET
 
 
+class ResolveRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /payments/{payment_id}/resolve. What an operator found out, and what proves it."""
+
+    operation_id: Reference
+    verdict: Verdict
+    evidence: Annotated[str, Meta(min_length=1, max_length=2_000)]
+    reason: Annotated[str, Meta(min_length=1, max_length=500)]
+    provider_reference: Reference | UnsetType = UNSET
+
+
 class AccountRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """POST /accounts. `min_balance` is in minor units of `currency`."""
 
@@ -146,6 +156,23 @@ class HoldVoidRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_fie
     amount: Amount | UnsetType = UNSET
     parts: Annotated[list[HoldPart], Meta(min_length=1, max_length=PARTS_MAX)] | UnsetType = UNSET
     reason: Remark | UnsetType = UNSET
+
+
+class RedriveRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /dead-letters/{dead_letter_id}/redrive: there is nothing to say."""
+
+
+class RedriveAllRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /dead-letters/redrive. What is named must all be so; `cause` is how a cause begins."""
+
+    hop: Reference | UnsetType = UNSET
+    cause: Reference | UnsetType = UNSET
+    payment_id: Reference | UnsetType = UNSET
+    starting_after: Reference | UnsetType = UNSET
+
+
+class VerificationRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /ledger/verification. There is nothing to say."""
 
 
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")

@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from florin.adapters.codec import Row
 from florin.adapters.dynamodb import row_from_item
+from florin.dead_letters import TAMPER
 from florin.edge import log
 from florin.ports import ContentionError, Parking
 
@@ -20,6 +21,14 @@ TRANSIENT: Final = (ContentionError, BotoCoreError, ClientError)
 """What a later try may not meet again."""
 
 JsonObject = dict[str, Any]
+
+
+class RowsFailedError(Exception):
+    """Of a batch these rows could not be worked on, and the others were: they need no other try."""
+
+    def __init__(self, rows: Sequence[Row], cause: str) -> None:
+        super().__init__(cause)
+        self.rows = rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +51,10 @@ class StreamHandler:
             self.work(rows)
         except TRANSIENT:
             raise
+        except RowsFailedError as error:
+            parked += len(error.rows)
+            for row in error.rows:
+                self._park(repr(error), {"stream": row.stream, "version": row.version})
         except Exception:  # noqa: BLE001  # one of the rows; found by working on each alone
             parked += sum(not self._worked(row) for row in rows)
         log.line(self.hop, records=len(records), parked=parked)
@@ -52,7 +65,7 @@ class StreamHandler:
             if record.get("eventName") != "INSERT":
                 # Events are never changed or deleted; somebody did, or is trying to.
                 log.error("tamper", hop=self.hop, keys=keys, change=record.get("eventName"))
-                self.parking().park(self.hop, "tamper", {"keys": keys, "record": record})
+                self.parking().park(self.hop, TAMPER, {"keys": keys, "record": record})
                 continue
             try:
                 yield row_from_item(record["dynamodb"]["NewImage"])

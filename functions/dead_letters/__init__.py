@@ -1,0 +1,1 @@
+"""From the queues of every hop to the table of dead letters."""

@@ -1,0 +1,1 @@
+"""Looking up calls that a provider left without an answer."""

@@ -1,0 +1,1 @@
+"""Compares the journal with everything that is derived from it."""

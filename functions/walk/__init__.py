@@ -1,0 +1,1 @@
+"""The walk over all events, a part of it every hour."""
