@@ -11,7 +11,7 @@ SAM := .venv-sam/bin/sam
 LAYER ?= build/layer/python
 TESTS ?= tests
 
-.PHONY: help demo test chaos check up down reload dead-letters verify lock build layer sam clean stack-tools dev-tools sam-tools
+.PHONY: help demo test storm chaos check up down reload dead-letters verify lock build layer sam clean stack-tools dev-tools sam-tools
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -20,7 +20,10 @@ demo: stack-tools ## Start a stack, show a payment, its undo and its books, and 
 	@$(PYTHON) -m infra.demo
 
 test: dev-tools ## Run all tests; TESTS=tests/domain for some of them
-	@$(PYTHON) -m pytest $(TESTS)
+	@$(PYTHON) -m pytest -m "not fails_on_purpose" $(TESTS)
+
+storm: dev-tools ## Kill workers and cut connections under load, on a deployed stack of its own
+	@$(PYTHON) -m pytest -m fails_on_purpose tests/e2e
 
 chaos: dev-tools ## Break every flow at every point, in full, and write docs/chaos.md
 	@PYTHONPATH=.:shared:functions $(PYTHON) -m tests.chaos

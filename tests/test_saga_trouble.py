@@ -38,6 +38,7 @@ from florin.domain.payment import (
     Step,
     Undoing,
     decide,
+    exhausted,
     open_calls,
 )
 from florin.domain.provider import Approved, Operation, ProviderAnswer
@@ -345,11 +346,19 @@ def test_a_refund_gets_over_it(world: World, token: str, attempts: int) -> None:
     assert world.attempts(Operation.REFUND) == attempts
 
 
-@pytest.mark.parametrize("token", ["tok_timeout_then_nothing", "tok_unavailable"])
-def test_a_refund_that_gets_nowhere_fails_and_can_be_asked_for_again(
-    world: World, token: str
-) -> None:
-    refund(world, of(Operation.REFUND, token))
+def test_a_refund_that_nobody_heard_of_waits_for_an_operator(world: World) -> None:
+    """It may have been made after all, so nobody has the money again."""
+    refund(world, of(Operation.REFUND, "tok_timeout_then_nothing"), ends=Outcome.PARK)
+    assert isinstance(world.state, Captured)
+    assert world.types[-1] == "payment.call_not_attempted"
+    assert (world.state.refunded.minor, world.state.refundable.minor) == (0, 400)
+    assert [item.operation for item in exhausted(world.state)] == [Operation.REFUND]
+    assert world.charges == PAID
+    assert world.attempts(Operation.REFUND) == ATTEMPTS_MAX
+
+
+def test_a_refund_that_is_turned_away_fails_and_can_be_asked_for_again(world: World) -> None:
+    refund(world, of(Operation.REFUND, "tok_unavailable"))
     assert isinstance(world.state, Captured)
     assert world.types[-1] == "payment.refund_failed"
     assert (world.state.refunded.minor, world.state.refundable.minor) == (0, 1_000)
@@ -392,11 +401,11 @@ def of(operation: Operation, token: str) -> str:
     return token.replace("tok_", f"tok_{operation}_")
 
 
-def refund(world: World, token: str) -> None:
+def refund(world: World, token: str, ends: Outcome = Outcome.DONE) -> None:
     world.accept(token)
     assert world.run(*FORWARD) is Outcome.DONE
     world.record(RequestRefund(refund_id="ref_1", amount_minor=600))
-    assert world.go_on(following_up=True) is Outcome.DONE
+    assert world.go_on(following_up=True) is ends
 
 
 def cancel(world: World, token: str) -> Outcome:

@@ -19,7 +19,7 @@ from florin.handle import Accepted, Desk
 from florin.ports import Advance
 from florin.projection import Projector
 from florin.saga import Saga
-from florin.sweep import RESUMES_MAX, STUCK, Lookups, Sweeper, Taken
+from florin.sweep import RESUMES_MAX, STREAMS_MAX, STUCK, Lookups, Sweeper, Taken
 from tests.support.examples import (
     NOON,
     TENANT,
@@ -276,6 +276,24 @@ def test_one_that_goes_wrong_does_not_keep_the_others_waiting() -> None:
     assert [name for name, _, _ in sagas.resumed] == [second]
     assert world.errors == [first]
     assert world.sweeper.sweep() == {Taken.RESUMED: 1}, "the next sweep tries again"
+
+
+def test_those_that_fail_do_not_hide_those_behind_them() -> None:
+    world = World()
+    ids = [world.pay() for _ in range(STREAMS_MAX + 2)]
+    world.project()
+    world.clock.advance(MINUTE)
+    first = world.store.due(world.clock.now(), STREAMS_MAX)
+
+    class Stubborn(MemorySagas):
+        def resume(self, payment_id: str, version: int, label: str, *, authorized: bool) -> None:
+            if payment_id in first:
+                raise ConnectionError("throttled")
+            super().resume(payment_id, version, label, authorized=authorized)
+
+    sagas = Stubborn()
+    assert replace(world.sweeper, sagas=sagas).sweep() == {Taken.FAILED: 100, Taken.RESUMED: 2}
+    assert {name for name, _, _ in sagas.resumed} == {*ids} - {*first}
 
 
 def test_a_sweep_ends_when_its_time_is_up() -> None:

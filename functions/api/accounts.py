@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from api.app import App
+from api.funding import closed
 from florin.domain.account import AccountCommand, ChangeMinBalance, CloseAccount, OpenAccount
 from florin.domain.currencies import EXPONENTS
 from florin.domain.history import Recorded
@@ -57,8 +58,12 @@ def create(app: App, request: Request) -> Answer | Refused:
         return parent
 
     def ready(now: datetime) -> Refusal | None:
-        full = parent is not None and len(app.accounts.balances(parent)) >= BALANCES_MAX
-        return Refusal.BALANCES_TOO_MANY if full else None
+        if parent is None:
+            return None
+        if closed(parent):
+            return Refusal.ACCOUNT_CLOSED
+        balances = [one for one in app.accounts.balances(parent) if not closed(one)]
+        return Refusal.BALANCES_TOO_MANY if len(balances) >= BALANCES_MAX else None
 
     command = OpenAccount(
         tenant_id=request.tenant_id,
@@ -114,6 +119,8 @@ def close(app: App, request: Request) -> Answer | Refused:
     def command(asked: AccountCloseRequest, now: datetime) -> AccountCommand:
         return CloseAccount(now=now)
 
+    # What payments have brought may not have reached the wallet, which would look empty.
+    app.catch_up(request.tenant_id, request.path.get("account_id", ""))
     return _change(app, request, AccountCloseRequest, command, account_closes)
 
 

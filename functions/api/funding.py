@@ -11,29 +11,35 @@ from florin.ports import Profile
 
 
 def closed(profile: Profile) -> bool:
-    """Whether an account takes no new business."""
+    """Whether an account takes no new money. What it has it may still pay out."""
     return profile.closes_at is not None
 
 
-def spendable(payer: Profile, now: datetime) -> Refusal | None:
-    """Why a wallet cannot be drawn on, whatever is in it, if so."""
-    if closed(payer):
-        return Refusal.ACCOUNT_CLOSED
-    if payer.expires_at is not None and payer.expires_at <= now:
+def spendable(payer: Profile, now: datetime, recipient: str | None = None) -> Refusal | None:
+    """Why a wallet cannot be drawn on, whatever is in it, if so. What is in a balance that has
+    expired can only go back to the account that it is a balance of.
+    """
+    expired = payer.expires_at is not None and payer.expires_at <= now
+    if expired and (payer.parent is None or payer.parent != recipient):
         return Refusal.BALANCE_EXPIRED
     return None
 
 
 def funding(
-    app: App, payer: Profile, payment_method: str, amount: Money, now: datetime
+    app: App, payer: Profile, payment_method: str, recipient: str, amount: Money, now: datetime
 ) -> Funding | Refusal:
     """What each wallet gives. One that is named alone is not looked at: its guard will say."""
     if not payment_method.endswith(WITH_BALANCES):
-        refusal = spendable(payer, now)
+        refusal = spendable(payer, now, recipient)
         return refusal or (Draw(account_id=payer.account_id, amount=amount),)
     profiles = [payer, *app.accounts.balances(payer)]
-    sources = [_source(app, profile) for profile in profiles if not closed(profile)]
-    return drawn(amount, sources, now) or Refusal.INSUFFICIENT_FUNDS
+    draws = drawn(amount, [_source(app, profile) for profile in profiles], now)
+    if draws is None:
+        # What is on its way to them may not have arrived yet.
+        for profile in profiles:
+            app.catch_up(profile.tenant_id, profile.account_id)
+        draws = drawn(amount, [_source(app, profile) for profile in profiles], now)
+    return draws or Refusal.INSUFFICIENT_FUNDS
 
 
 def _source(app: App, profile: Profile) -> Source:

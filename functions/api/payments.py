@@ -77,7 +77,9 @@ def create(app: App, request: Request) -> Answer | Refused:
     def funded(now: datetime) -> Funding | Refusal:
         if closed(recipient):
             return Refusal.RECIPIENT_CLOSED
-        return funding(app, payer, asked.payment_method, amount, now) if payer else ()
+        return (
+            funding(app, payer, asked.payment_method, asked.recipient, amount, now) if payer else ()
+        )
 
     # After this point only a reused key and the state of wallets and accounts are refused: the
     # transaction accepts everything else.
@@ -180,6 +182,8 @@ def refund(app: App, request: Request) -> Answer | Refused:
 
 def resolve(app: App, request: Request) -> Answer | Refused:
     """POST /payments/{payment_id}/resolve"""
+    if request.role not in app.operator_roles:
+        return Refused(refusal=Refusal.FORBIDDEN)
 
     def command(asked: ResolveRequest) -> Callable[[str], Command]:
         return lambda _: Resolve(

@@ -17,7 +17,7 @@ from florin.domain import account as accounts
 from florin.domain import hold as holds
 from florin.domain import payment as payments
 from florin.domain.account import AccountCommand, AccountOpened, OpenAccount, OpenedAccount
-from florin.domain.chart import holder_of
+from florin.domain.chart import holder_of, wallet
 from florin.domain.funding import Funding
 from florin.domain.history import NO_EVENTS, Draft, History, Recorded
 from florin.domain.hold import ExpireHold, HoldCommand, PlaceHold
@@ -178,7 +178,8 @@ class Desk:
             events = payments.decide(command_for(object_id), payment)
             if isinstance(events, Refusal):
                 return events
-            return Change(drafts=drafts_of(payment, events))
+            drafts = drafts_of(payment, events)
+            return Change(drafts=bookable(drafts, self.accounts, once.tenant_id, now))
 
         return self._change(payment_id, prefix, Refusal.PAYMENT_NOT_FOUND, change, once)
 
@@ -291,8 +292,12 @@ class Desk:
                     return replace(accepted, replayed=False)
                 case AlreadyReceived(first):
                     return self._replay(first, stream, once)
-                case NotEmpty():
+                case NotEmpty() if projected:
                     return self._refuse(Refusal.ACCOUNT_NOT_EMPTY, receipt, stream, once)
+                case NotEmpty():
+                    projected = self._caught_up(once.tenant_id, wallet(stream))
+                    if not projected:
+                        self.pause(tried)
                 case InsufficientFunds() if projected:
                     return self._refuse(Refusal.INSUFFICIENT_FUNDS, receipt, stream, once)
                 case InsufficientFunds(account):

@@ -79,7 +79,8 @@ class Profile:
 class Amendment:
     """A profile that changes, and what that adds to the guard of its wallet, in minor units.
 
-    More is never taken from the guard than is there; `empty` demands a wallet without money.
+    More is never taken from the guard than is there; `empty` demands a wallet without money, of
+    which nothing but its limit can be taken.
     """
 
     profile: Profile

@@ -246,7 +246,8 @@ class Saga:
         state = loaded.state
         if Step.REFUND not in steps or not isinstance(state, Failed | Canceled):
             return loaded
-        for doubt in state.doubts:
+        # All attempts at an operation have one reference: one look-up tells of them all.
+        for doubt in {doubt.call.operation_id: doubt for doubt in state.doubts}.values():
             held = None if doubt.call.operation is Operation.AUTHORIZATION else state.was_authorized
             answer = self.provider(state.terms.provider).look_up(doubt.call, doubt.amount, held)
             if isinstance(answer, Unknown):

@@ -15,7 +15,7 @@ from typing import Final
 
 from florin.domain.deadlines import LOOKUPS_AFTER, payment_due_at
 from florin.domain.history import History
-from florin.domain.payment import AUTHORIZATION, Payment, Pending, open_calls, owed
+from florin.domain.payment import Payment, Pending, open_calls, owed
 from florin.ports import Books, Clock, EventStore, Parking, Sagas, View, Wakeups
 from florin.saga import fold_history
 
@@ -65,7 +65,9 @@ class Sweeper:
         done: dict[str, Taken] = {}
         until = self.clock.now() + ahead
         while self.time_left():
-            fresh = [stream for stream in self.books.due(until, STREAMS_MAX) if stream not in done]
+            # What failed is due still, and must not hide what comes after it.
+            due = self.books.due(until, STREAMS_MAX + len(done))
+            fresh = [stream for stream in due if stream not in done]
             if not fresh:
                 break
             for stream in fresh:
@@ -118,9 +120,7 @@ def not_before(due_at: datetime | None, earliest: datetime) -> datetime | None:
 
 def is_authorized(payment: Payment) -> bool:
     """Whether what a payment owes is what follows its authorization."""
-    return not isinstance(payment, Pending) or any(
-        item.operation_id != AUTHORIZATION and item.operation is not None for item in owed(payment)
-    )
+    return not isinstance(payment, Pending)
 
 
 def stuck(history: History, payment: Payment) -> Mapping[str, object]:

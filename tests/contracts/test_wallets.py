@@ -102,7 +102,11 @@ def limit(store: Store, profile: Profile, minor: int) -> AppendResult:
 def close(store: Store, profile: Profile) -> AppendResult:
     closes_at = NOON + timedelta(seconds=60)
     now = profile_of(store, profile.account_id)
-    amends = Amendment(profile=replace(now, closes_at=closes_at), empty=True)
+    amends = Amendment(
+        profile=replace(now, closes_at=closes_at, min_balance_minor=0),
+        spendable_minor=now.min_balance_minor,
+        empty=True,
+    )
     return amended(store, amends, AccountClosing(closes_at=closes_at))
 
 
@@ -198,6 +202,7 @@ def test_only_an_empty_wallet_closes(store: Store, what: str) -> None:
     limit(store, other, -5)
     assert isinstance(close(store, other), Appended)
     assert profile_of(store, other.account_id).closes_at == NOON + timedelta(seconds=60)
+    assert isinstance(reserve(store, other, "hold_2", 1), InsufficientFunds), "its debt is over"
 
 
 def test_balances_are_found_by_their_account(store: Store) -> None:

@@ -310,7 +310,8 @@ def test_a_balance_belongs_to_an_account_that_is_none(world: World) -> None:
 def test_an_account_closes(world: World) -> None:
     payer, seller = funded(world, 100), world.account()
     path, resource = f"/accounts/{payer}/close", "/accounts/{account_id}/close"
-    assert to(world, path, resource, {}).refusal == (409, "account_not_empty", None)
+    refused = to(world, path, resource, {})
+    assert (refused.refusal, refused.error["transient"]) == ((409, "account_not_empty", None), True)
     payment_id = pay(world, payer, seller, 100).body["payment_id"]
     assert to(world, path, resource, {}).refusal == (409, "account_not_empty", None), "it is held"
     world.run(payment_id, *FORWARD)
@@ -330,11 +331,71 @@ def test_a_closed_account_takes_no_new_business(world: World) -> None:
     assert to(world, path, "/accounts/{account_id}/close", {}).status == 201
     to_it = world.post("/payments", payment_body(gone), "to-it")
     assert to_it.refusal == (409, "recipient_closed", None)
-    assert pay(world, gone, seller).refusal == (409, "account_closed", None)
+    assert pay(world, gone, seller).refusal == (402, "insufficient_funds", None)
+    child = {"currency": "EUR", "kind": "customer", "parent": gone}
+    assert world.post("/accounts", child, "child").refusal == (409, "account_closed", None)
     limit = to(world, f"/accounts/{gone}", "/accounts/{account_id}", {"min_balance": -5})
     assert limit.refusal == (409, "account_closed", None)
     hold = {"account": seller, "currency": "EUR", "parts": [{"recipient": gone, "amount": 1}]}
     assert world.post("/holds", hold, "hold").refusal == (409, "recipient_closed", None)
+
+
+def test_a_closed_account_owes_nothing_and_pays_out_what_came_late(world: World) -> None:
+    gone, seller = funded(world, 0, min_balance=-500), world.account()
+    under_way = world.post("/payments", payment_body(gone, amount=1_000), "under-way")
+    assert to(world, f"/accounts/{gone}/close", "/accounts/{account_id}/close", {}).status == 201
+    assert pay(world, gone, seller, 1).refusal[0] == 402, "its debt is over"
+    world.run(under_way.body["payment_id"], *FORWARD)
+    assert wallet(world, gone) == (970, 0, 970)
+    assert pay(world, gone, seller, 971).refusal[0] == 402
+    assert pay(world, gone, seller, 970).status == 201
+
+
+def test_a_capture_that_was_not_projected_keeps_an_account_open(world: World) -> None:
+    seller = world.account()
+    payment_id = world.post("/payments", payment_body(seller, amount=1_000), "pay").body[
+        "payment_id"
+    ]
+    world.run(payment_id, Step.ASSESS_RISK)
+    for step in (Step.AUTHORIZE, Step.CAPTURE):
+        world.saga.run(step, payment_id, "arn:execution")
+    close = to(world, f"/accounts/{seller}/close", "/accounts/{account_id}/close", {})
+    assert close.refusal == (409, "account_not_empty", None)
+    assert wallet(world, seller) == (970, 0, 970)
+
+
+def test_what_has_expired_goes_back_to_its_account(world: World) -> None:
+    main, seller = funded(world, 0), world.account()
+    promo = funded(world, 200, parent=main, expires_in_s=60)
+    world.clock.advance(timedelta(seconds=60))
+    assert pay(world, promo, seller, 200).refusal == (409, "balance_expired", None)
+    assert pay(world, promo, main, 200).status == 201
+
+
+def test_the_rest_of_a_payment_can_be_let_go(world: World) -> None:
+    payer, seller = funded(world, 500), world.account()
+    payment_id = pay(world, payer, seller, 500, capture_method="manual").body["payment_id"]
+    world.run(payment_id, Step.ASSESS_RISK, Step.AUTHORIZE)
+    world.change(payment_id, "capture", {"amount": 200, "final": False}, "c-1")
+    busy = world.change(payment_id, "cancel", {}, "early")
+    assert busy.refusal == (409, "provider_answer_pending", None)
+    world.follow_up(payment_id)
+    assert wallet(world, payer) == (0, 300, 300)
+    assert world.change(payment_id, "cancel", {}, "rest").status == 201
+    world.follow_up(payment_id)
+    assert wallet(world, payer) == (300, 0, 300)
+    assert shown(world, payment_id)["status"] == "succeeded"
+    assert world.change(payment_id, "capture", {}, "c-2").refusal[1] == "payment_captured"
+    assert world.change(payment_id, "cancel", {}, "again").refusal[1] == "payment_captured"
+
+
+def test_all_of_a_wallet_hears_of_what_is_on_its_way(world: World) -> None:
+    main, seller = funded(world, 0), world.account()
+    top_up = world.post("/payments", payment_body(main, amount=1_000), "top-up").body["payment_id"]
+    world.run(top_up, Step.ASSESS_RISK)
+    for step in (Step.AUTHORIZE, Step.CAPTURE):
+        world.saga.run(step, top_up, "arn:execution")
+    assert pay(world, main, seller, 970, method=f"wallet:{main}:*").status == 201
 
 
 def test_a_replay_is_answered_after_the_account_is_closed(world: World) -> None:

@@ -74,8 +74,8 @@ CONFLICT_PAUSE_S: Final = 0.02
 CONFLICT_PAUSE_MAX_S: Final = 0.5
 LINES_MAX: Final = 49
 """So many lines and as many holds fit beside position and guard into a transaction of 100 items."""
-ADVANCES_MAX: Final = 40
-"""Views moved in one transaction, which leaves room for the totals of their entries."""
+ITEMS_MAX: Final = 100
+"""What one transaction takes."""
 TOTAL_BUCKETS: Final = 16
 """Into so many items the total of an account is spread, so that batches rarely meet at one."""
 
@@ -192,20 +192,28 @@ class Dynamo:
         ]
         guard, position = key | {"item": _s("#guard")}, key | {"item": _s("#position")}
         if amends.empty:
-            nothing = {":nothing": _n(-profile.min_balance_minor)}
-            writes.append((self._check(guard, "spendable = :nothing", nothing), None))
+            limit = {":limit": _n(-amends.spendable_minor), ":zero": _n(0)}
+            end = _update(
+                self._tables.accounts,
+                guard,
+                "SET spendable = :zero",
+                limit,
+                condition="spendable = :limit",
+            )
+            writes.append((end, None))
             zero = {":zero": _n(0)}
             writes.append((self._check(position, "balance = :zero AND held = :zero", zero), None))
         elif amends.spendable_minor:
+            taken = -amends.spendable_minor
+            least = {":least": _n(taken)} if taken > 0 else {}
             change = _update(
                 self._tables.accounts,
                 guard,
                 "SET spendable = spendable + :change",
-                {":change": _n(amends.spendable_minor), ":least": _n(-amends.spendable_minor)},
+                {":change": _n(amends.spendable_minor), **least},
                 # To give is always possible; to take needs what is taken.
-                condition="spendable >= :least OR :change > :zero",
+                condition="spendable >= :least" if least else "attribute_exists(spendable)",
             )
-            change["Update"]["ExpressionAttributeValues"][":zero"] = _n(0)
             writes.append((change, account))
         return writes
 
@@ -446,8 +454,7 @@ class Dynamo:
         alone = [change for change in advances if not change.totals]
         joined = [change for change in advances if change.totals]
         done = sum(self._move_alone(change) for change in alone) == len(alone)
-        for start in range(0, len(joined), ADVANCES_MAX):
-            chunk = joined[start : start + ADVANCES_MAX]
+        for chunk in _fitting(joined):
             moves = [{"Put": self._view_put(change)} for change in chunk]
             done = self._transact(moves + self._additions(chunk)) is None and done
         return done
@@ -669,6 +676,21 @@ class Dynamo:
 
 class _ConflictError(Exception):
     """Another transaction was at one of the items."""
+
+
+def _fitting(advances: Sequence[Advance]) -> Iterator[Sequence[Advance]]:
+    """The advances, as many at a time as fit into a transaction with the totals that they move."""
+    chunk: list[Advance] = []
+    accounts: set[AccountKey] = set()
+    for change in advances:
+        moved = {account for account, _ in change.totals}
+        if chunk and len(chunk) + 1 + len(accounts | moved) > ITEMS_MAX:
+            yield chunk
+            chunk, accounts = [], set()
+        chunk.append(change)
+        accounts |= moved
+    if chunk:
+        yield chunk
 
 
 def _jitter(tried: int) -> float:

@@ -135,7 +135,7 @@ class Memory:
         if batch.amends is not None:
             key = wallet_key(batch.amends.profile)
             book = self._wallets[key]
-            spent = book.spendable_minor + batch.amends.profile.min_balance_minor
+            spent = book.spendable_minor + batch.amends.spendable_minor
             if batch.amends.empty and (spent or book.balance_minor or book.held_minor):
                 return NotEmpty()
             if (

@@ -82,6 +82,8 @@ class AccountMinBalanceChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountClosing:
+    """It takes no new business, and may owe nothing any more."""
+
     closes_at: datetime
 
 
@@ -151,7 +153,7 @@ def evolve(account: Account, event: AccountEvent) -> Account:
         case OpenedAccount(closes_at=None), AccountMinBalanceChanged():
             return replace(account, min_balance_minor=event.min_balance_minor)
         case OpenedAccount(closes_at=None), AccountClosing():
-            return replace(account, closes_at=event.closes_at)
+            return replace(account, closes_at=event.closes_at, min_balance_minor=0)
         case _:
             raise AssertionError(f"{event} cannot follow {account}")
 

@@ -25,6 +25,7 @@ from florin.domain.payment import (
     PaymentRefunded,
     PaymentRefundFailed,
     PaymentRefundRequested,
+    PaymentRestReleased,
     PaymentReturned,
     PaymentRiskAssessed,
     PaymentVoided,
@@ -107,6 +108,10 @@ def entry_for(payment: Payment, event: PaymentEvent) -> Entry | None:
                 ),
                 *_released(stretch(terms.funding, taken + amount, taken + amount + rest)),
             )
+        case PaymentRestReleased(amount=rest):
+            assert isinstance(payment, Captured), "something was captured before the rest was not"
+            taken = payment.captured
+            return released(stretch(payment.terms.funding, taken, taken + rest))
         case PaymentFailed() | PaymentCanceled():
             return released(_terms(payment).funding)
         case PaymentRefundRequested(amount=amount, fee_returned=returned):

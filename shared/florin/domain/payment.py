@@ -347,6 +347,13 @@ class PaymentCancelRequested:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentRestReleased:
+    """What was not captured of a wallet's money is back in it, and nothing more can be captured."""
+
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentVoided:
     """The provider let go of what it held."""
 
@@ -440,6 +447,7 @@ PaymentEvent = (
     | PaymentCaptureRequested
     | PaymentCaptured
     | PaymentCancelRequested
+    | PaymentRestReleased
     | PaymentVoided
     | PaymentFailed
     | PaymentCanceled
@@ -474,6 +482,7 @@ class Refund:
     amount: Money
     fee_returned: Money
     attempts: int = 0
+    granted: int = 0
     call: Call | None = None
 
 
@@ -483,6 +492,7 @@ class Return:
 
     found: PaymentFoundLate
     attempts: int = 0
+    granted: int = 0
     call: Call | None = None
 
     @property
@@ -592,6 +602,7 @@ class Undoing:
     authorization: PaymentAuthorized | None
     was_authorized: PaymentAuthorized | None = None
     attempts: int = 0
+    granted: int = 0
     call: Call | None = None
     doubts: tuple[Doubt, ...] = ()
 
@@ -651,13 +662,21 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owed:
-    """Something that the saga has to do; `call` while it is under way at a provider."""
+    """Something that the saga has to do; `call` while it is under way at a provider. Operators have
+    `granted` it so many attempts more than it may have.
+    """
 
     step: Step
     operation: Operation | None = None
     operation_id: str = ""
     attempts: int = 0
+    granted: int = 0
     call: Call | None = None
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether it was tried as often as it may be, and is not being tried."""
+        return self.call is None and self.attempts >= ATTEMPTS_MAX + self.granted
 
 
 def owed(payment: Payment) -> tuple[Owed, ...]:
@@ -672,6 +691,7 @@ def owed(payment: Payment) -> tuple[Owed, ...]:
                     operation=one.operation,
                     operation_id=return_id,
                     attempts=one.attempts,
+                    granted=one.granted,
                     call=one.call,
                 )
                 for return_id, one in returns.items()
@@ -697,13 +717,14 @@ def owed(payment: Payment) -> tuple[Owed, ...]:
             return tuple(_owed_after_capture(captured))
         case Undoing(authorization=None):
             return (Owed(step=Step.FINISH),)
-        case Undoing(attempts=attempts, call=call):
+        case Undoing(attempts=attempts, granted=granted, call=call):
             return (
                 Owed(
                     step=Step.VOID,
                     operation=Operation.VOID,
                     operation_id=VOID,
                     attempts=attempts,
+                    granted=granted,
                     call=call,
                 ),
             )
@@ -731,6 +752,7 @@ def _owed_after_capture(payment: Captured) -> Iterator[Owed]:
             operation=Operation.REFUND,
             operation_id=refund.refund_id,
             attempts=refund.attempts,
+            granted=refund.granted,
             call=refund.call,
         )
 
@@ -742,9 +764,7 @@ def open_calls(payment: Payment) -> tuple[Call, ...]:
 
 def exhausted(payment: Payment) -> tuple[Owed, ...]:
     """What is owed and was tried as often as it may be: it needs an operator."""
-    return tuple(
-        item for item in owed(payment) if item.call is None and item.attempts >= ATTEMPTS_MAX
-    )
+    return tuple(item for item in owed(payment) if item.is_exhausted)
 
 
 def outcome(payment: Payment, steps: AbstractSet[Step] = frozenset(Step)) -> Outcome:
@@ -860,6 +880,10 @@ def _request_cancel(asked: RequestCancel, payment: Payment) -> tuple[PaymentEven
             return (PaymentCancelRequested(reason=asked.reason),)
         case Pending() | Held():
             return Refusal.PROVIDER_ANSWER_PENDING
+        case Captured(closed=False, capture=Capture()):
+            return Refusal.PROVIDER_ANSWER_PENDING
+        case Captured(closed=False) if payment.terms.funding:
+            return (PaymentRestReleased(amount=payment.capturable),)
         case Captured():
             return Refusal.PAYMENT_CAPTURED
         case Undoing(ending=Canceling()) | Canceled():
@@ -912,7 +936,7 @@ def _start(asked: StartCall, payment: Payment) -> tuple[PaymentEvent, ...] | Ref
             continue
         if item.call is not None:
             return Refusal.PROVIDER_ANSWER_PENDING
-        if item.attempts >= ATTEMPTS_MAX:
+        if item.is_exhausted:
             return Refusal.ATTEMPTS_EXHAUSTED
         return (
             ProviderCallStarted(
@@ -946,7 +970,8 @@ def _answered(call: Call, answer: ProviderAnswer, payment: Payment) -> tuple[Pay
                 reason=reason,
                 certain=certain,
             )
-            last = attempt >= ATTEMPTS_MAX
+            # Who only never heard of a refund may have made it: then an operator has to say.
+            last = certain and attempt >= ATTEMPTS_MAX
             return (closed, *_refund_failed(call, payment, reason)) if last else (closed,)
         case Declined(code=code, hardness=hardness):
             declined = ProviderCallDeclined(
@@ -1163,24 +1188,14 @@ def evolve(payment: Payment, event: PaymentEvent) -> Payment:
         case _, PaymentOperationResolved():
             return _resolved(payment, event)
 
-        case Captured(), PaymentRefundRequested(refund_id=refund_id) if (
-            refund_id not in payment.refunds
+        case (
+            Captured(),
+            PaymentRestReleased()
+            | PaymentRefundRequested()
+            | PaymentRefunded()
+            | PaymentRefundFailed(),
         ):
-            refund = Refund(
-                refund_id=refund_id, amount=event.amount, fee_returned=event.fee_returned
-            )
-            return replace(payment, refunds={**payment.refunds, refund_id: refund})
-        case Captured(), PaymentRefunded(refund_id=refund_id) if refund_id in payment.refunds:
-            refund, refunds = _without(payment.refunds, refund_id)
-            return replace(
-                payment,
-                refunds=refunds,
-                refunded=payment.refunded + refund.amount,
-                fee_returned=payment.fee_returned + refund.fee_returned,
-                returned=_added(payment.returned, event.returned),
-            )
-        case Captured(), PaymentRefundFailed(refund_id=refund_id) if refund_id in payment.refunds:
-            return replace(payment, refunds=_without(payment.refunds, refund_id)[1])
+            return _after_capture(payment, event)
 
         case _, (
             ProviderCallStarted()
@@ -1191,6 +1206,34 @@ def evolve(payment: Payment, event: PaymentEvent) -> Payment:
             return _called(payment, event)
         case _:
             # A stream that cannot have happened is corruption, not a case to be lenient about.
+            raise AssertionError(f"{event} cannot follow {payment}")
+
+
+def _after_capture(
+    payment: Captured,
+    event: PaymentRestReleased | PaymentRefundRequested | PaymentRefunded | PaymentRefundFailed,
+) -> Payment:
+    """A captured payment after what is given back of it, or of what was not captured."""
+    match event:
+        case PaymentRestReleased() if not payment.closed and payment.capture is None:
+            return replace(payment, closed=True)
+        case PaymentRefundRequested(refund_id=refund_id) if refund_id not in payment.refunds:
+            refund = Refund(
+                refund_id=refund_id, amount=event.amount, fee_returned=event.fee_returned
+            )
+            return replace(payment, refunds={**payment.refunds, refund_id: refund})
+        case PaymentRefunded(refund_id=refund_id) if refund_id in payment.refunds:
+            refund, refunds = _without(payment.refunds, refund_id)
+            return replace(
+                payment,
+                refunds=refunds,
+                refunded=payment.refunded + refund.amount,
+                fee_returned=payment.fee_returned + refund.fee_returned,
+                returned=_added(payment.returned, event.returned),
+            )
+        case PaymentRefundFailed(refund_id=refund_id) if refund_id in payment.refunds:
+            return replace(payment, refunds=_without(payment.refunds, refund_id)[1])
+        case _:
             raise AssertionError(f"{event} cannot follow {payment}")
 
 
@@ -1268,8 +1311,26 @@ def _resolved(payment: Payment, event: PaymentOperationResolved) -> Payment:
             return payment
         if item.call is not None:
             return _doubting(payment, item.call)
-        return _with_call(payment, item, None, 0)
+        return _granted(payment, item)
     raise AssertionError(f"{event} cannot follow {payment}")
+
+
+def _granted(payment: Payment, item: Owed) -> Payment:
+    """The payment with as many more attempts at something as it may have at first. They go on
+    counting: each has a key of its own at the provider.
+    """
+    more = item.granted + ATTEMPTS_MAX
+    match payment:
+        case Undoing():
+            return replace(payment, granted=more)
+        case Failed(returns=returns) | Canceled(returns=returns):
+            one = replace(returns[item.operation_id], granted=more)
+            return replace(payment, returns={**returns, item.operation_id: one})
+        case Captured(refunds=refunds):
+            refund = replace(refunds[item.operation_id], granted=more)
+            return replace(payment, refunds={**refunds, item.operation_id: refund})
+        case _:
+            raise AssertionError(f"{item} cannot be exhausted on {payment}")
 
 
 def _doubting(payment: Payment, call: Call) -> Payment:

@@ -93,7 +93,11 @@ class Refusal(StrEnum):
         "recipient_closed",
         "The account of a recipient is closed, or is about to be.",
     )
-    ACCOUNT_NOT_EMPTY = "account_not_empty", "The account has money, owes some, or has some held."
+    ACCOUNT_NOT_EMPTY = (
+        "account_not_empty",
+        "The account has money, owes some, or has some held.",
+        True,
+    )
     BALANCE_EXPIRED = "balance_expired", "The balance can no longer be spent."
     HOLD_EXISTS = "hold_exists", "A hold with this id exists."
     HOLD_CAPTURED = "hold_captured", "The hold is captured already."
