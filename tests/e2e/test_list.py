@@ -9,6 +9,9 @@ import pytest
 from infra.client import Client, Json
 from infra.local import Stack
 
+pytestmark = pytest.mark.parametrize("stack", ["plain"], indirect=True)
+"""What conflicts and throttling do to money is asked elsewhere."""
+
 PATIENCE_S = 30.0
 POLL_S = 0.1
 

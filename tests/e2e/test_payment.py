@@ -17,6 +17,9 @@ from infra.local import Stack
 from infra.simulator_books import simulator_books
 from tests.support.examples import initiate, once
 
+pytestmark = pytest.mark.parametrize("stack", ["plain"], indirect=True)
+"""What conflicts and throttling do to money is asked elsewhere."""
+
 NET, FEE = 970, 30
 
 

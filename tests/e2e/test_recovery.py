@@ -18,6 +18,9 @@ from infra.simulator_books import simulator_books
 from tests.e2e.test_money import key, paid, word
 from tests.support.examples import initiate, once
 
+pytestmark = pytest.mark.parametrize("stack", ["plain"], indirect=True)
+"""What conflicts and throttling do to money is asked elsewhere."""
+
 PATIENCE_S = 30.0
 POLL_S = 0.2
 LONG_AGO = timedelta(minutes=10)
@@ -117,7 +120,6 @@ def test_the_walk_dates_what_nobody_would_look_after(stack: Stack, client: Clien
     swept_until(stack, client, f"/payments/{payment_id}", "succeeded")
 
 
-@pytest.mark.parametrize("stack", ["plain"], indirect=True)
 def test_idem_crash_mid_psp_resumes(stack: Stack, client: Client) -> None:
     """The provider did it and its answer was lost: the key stays bound, nobody asks again, and a
     look-up finds what was done.
@@ -142,7 +144,6 @@ def test_idem_crash_mid_psp_resumes(stack: Stack, client: Client) -> None:
     assert (books.authorized, books.captured) == (1, 1)
 
 
-@pytest.mark.parametrize("stack", ["plain"], indirect=True)
 def test_idem_in_flight_409_retryable(stack: Stack, client: Client) -> None:
     """While a capture is under way its own key answers it, and every other request is told to come
     again under the same key.

@@ -13,6 +13,9 @@ from infra.client import Client, Json
 from infra.local import Stack
 from infra.verify import told, verified
 
+pytestmark = pytest.mark.parametrize("stack", ["plain"], indirect=True)
+"""What conflicts and throttling do to money is asked elsewhere."""
+
 PATIENCE_S = 60.0
 
 
