@@ -24,6 +24,9 @@ from infra.simulator_books import simulator_books
 from tests.e2e.test_money import accepted
 from tests.support.tenants import with_tenant
 
+pytestmark = pytest.mark.parametrize("stack", ["plain"], indirect=True)
+"""What conflicts and throttling do to money is asked elsewhere."""
+
 NET = 970
 PATIENCE_S = 60.0
 POLL_S = 0.2
