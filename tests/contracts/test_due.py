@@ -56,6 +56,13 @@ def test_a_deadline_is_moved_by_one_of_two(store: Store) -> None:
     assert store.view("pay_1") == replace(first, due_at=None, resumes=2)
 
 
+def test_what_was_not_due_is_found_when_it_is(store: Store) -> None:
+    undated = view("pay_1", None)
+    put(store, undated)
+    assert store.postpone(undated, NOON)
+    assert store.due(NOON, 10) == ("pay_1",)
+
+
 def test_a_new_fact_begins_anew(store: Store) -> None:
     first = view("pay_1", NOON)
     put(store, first)

@@ -519,9 +519,11 @@ class Dynamo:
         return tuple(stream for _, stream in sorted(found)[:limit])
 
     def postpone(self, view: View, due_at: datetime | None) -> bool:
-        later = {":due": _iso(due_at)} if due_at is not None else {}
+        later: Item = {}
+        if due_at is not None:
+            later = {":due": _iso(due_at), ":bucket": _s(_due_key(view.stream))}
         change = "SET resumes = :resumes" + (
-            ", due_at = :due" if later else " REMOVE due_at, due_key"
+            ", due_at = :due, due_key = :bucket" if later else " REMOVE due_at, due_key"
         )
 
         def update() -> bool:
