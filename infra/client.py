@@ -12,7 +12,8 @@ from typing import Any, Final
 from infra.local import Stack
 
 ENDED: Final = frozenset({"succeeded", "failed", "canceled"})
-REQUEST_TIMEOUT_S: Final = 30.0
+REQUEST_TIMEOUT_S: Final = 60.0
+"""Fifty workers of the local stack that start at once keep two cores busy for half of it."""
 POLL_S: Final = 0.05
 POLL_MAX_S: Final = 0.4
 
