@@ -44,6 +44,7 @@ from florin.domain.payment import (
     PaymentCaptureRequested,
     PaymentInitiated,
     PaymentRefundRequested,
+    PaymentRestReleased,
     Pending,
     Step,
     Undoing,
@@ -720,6 +721,7 @@ def _asked_for(event: Event) -> bool:
             | PaymentInitiated()
             | PaymentCaptureRequested()
             | PaymentCancelRequested()
+            | PaymentRestReleased()
             | PaymentRefundRequested()
             | HoldPlaced()
             | HoldCaptured()

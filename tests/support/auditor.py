@@ -362,7 +362,9 @@ class Auditor:
                 assert self.profiles[key].closes_at is None, "closed twice"
                 left = self.store.wallet(self.profiles[key])
                 assert left.available_minor == left.balance_minor == 0, "closed with money"
-                self.profiles[key] = replace(self.profiles[key], closes_at=closes_at)
+                self.profiles[key] = replace(
+                    self.profiles[key], closes_at=closes_at, min_balance_minor=0
+                )
 
     # What follows from the facts.
 
@@ -482,7 +484,8 @@ def _written_again(store: Memory, fact: Recorded) -> Batch:
             profile = replace(known, min_balance_minor=minor)
             amends = Amendment(profile=profile, spendable_minor=was - minor)
         case AccountClosing(closes_at=closes_at) if known:
-            amends = Amendment(profile=replace(known, closes_at=closes_at))
+            profile = replace(known, closes_at=closes_at, min_balance_minor=0)
+            amends = Amendment(profile=profile, spendable_minor=known.min_balance_minor)
         case _:
             pass
     return Batch(
