@@ -22,6 +22,8 @@ from tests.support.fault_proxy import FaultProxy, fault_proxy, pass_all
 DIRECTORY = pytest.StashKey[Path]()
 PROXY = pytest.StashKey[FaultProxy]()
 LOG_LINES = 40
+API_AT_ONCE: Final = 12
+"""More clients than that wait for their turn, as they would for two cores."""
 
 REFUSED_ONE_IN: Final = {
     "TransactWriteItems": 4,
@@ -54,7 +56,8 @@ def stack(
     busy = request.param == "busy"
     directory = request.config.stash[DIRECTORY] = tmp_path_factory.mktemp("stack")
     port = emulator.free_port()
-    with fault_proxy((emulator.HOST, port), Busy(REFUSED_ONE_IN) if busy else pass_all) as proxy:
+    rule = Busy(REFUSED_ONE_IN) if busy else pass_all
+    with fault_proxy((emulator.HOST, port), rule, API_AT_ONCE) as proxy:
         request.config.stash[PROXY] = proxy
         functions = proxy.url if busy else None
         with running_stack(port, directory, functions_endpoint_url=functions) as running:
