@@ -22,7 +22,7 @@ demo: stack-tools ## Start a stack, show a payment, its undo and its books, and 
 
 # One process has the local stacks, one after the other; the rest of the tests run beside it.
 test: dev-tools ## Run all tests; TESTS=tests/domain for some of them, JOBS=1 for one at a time
-	@$(PYTHON) -m pytest -n $(JOBS) --dist loadgroup -m "not fails_on_purpose" $(TESTS)
+	@$(PYTHON) -m pytest -n $(JOBS) -m "not fails_on_purpose" $(TESTS)
 
 storm: dev-tools ## Kill workers and cut connections under load, on a deployed stack of its own
 	@$(PYTHON) -m pytest -m fails_on_purpose tests/e2e

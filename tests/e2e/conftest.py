@@ -36,15 +36,6 @@ REFUSED_ONE_IN: Final = {
 only throttling, after which the SDK waits."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The stacks are for one process, and first, for they take longest."""
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.is_relative_to(here):
-            item.add_marker(pytest.mark.xdist_group("stacks"))
-    items.sort(key=lambda item: not item.path.is_relative_to(here))
-
-
 @pytest.fixture(scope="session", params=["plain", "busy"])
 def stack(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
