@@ -187,8 +187,8 @@ def test_nothing_was_done_and_only_time_can_tell(world: World) -> None:
     assert world.charges == PAID
 
 
-def test_what_another_attempt_authorized_is_not_found_late(world: World) -> None:
-    """Both attempts have one reference, so who looks the first one up finds the second."""
+def test_what_was_sent_again_under_its_key_leaves_no_doubt(world: World) -> None:
+    """Both attempts are one thing to the provider, so nothing is left to be found late."""
     world.accept("tok_timeout_once", CaptureMethod.MANUAL)
     world.run(*FORWARD)
     world.clock.advance(CALL_BUDGET + NOT_FOUND_FINAL_AFTER)
@@ -198,7 +198,7 @@ def test_what_another_attempt_authorized_is_not_found_late(world: World) -> None
     world.record(RequestCancel())
     assert world.follow_up() is Outcome.DONE
     assert isinstance(world.state, Canceled)
-    assert world.state.doubts
+    assert world.state.doubts == ()
 
     ended = world.types
     world.clock.advance(timedelta(hours=1))

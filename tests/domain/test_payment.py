@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import count
 
 import pytest
@@ -22,6 +22,7 @@ from florin.domain.money import Money
 from florin.domain.payment import (
     ATTEMPTS_MAX,
     NOTHING,
+    Call,
     Canceled,
     Captured,
     CaptureMethod,
@@ -76,6 +77,7 @@ from florin.domain.refusals import Refusal
 from tests.support.examples import NOON, TEN, VISA, facts, initiate
 
 SOON = NOON + timedelta(seconds=12)
+TOMORROW = NOON + timedelta(days=1)
 OPERATIONS = {
     "authorization": Operation.AUTHORIZATION,
     "capture": Operation.CAPTURE,
@@ -93,23 +95,44 @@ def operation(name: str) -> Operation:
     return Operation.CAPTURE if name.startswith("cap") else Operation.REFUND
 
 
-def started(name: str, attempt: int = 1) -> ProviderCallStarted:
+def started(
+    name: str, attempt: int = 1, key: int | None = None, until: datetime | None = TOMORROW
+) -> ProviderCallStarted:
     return ProviderCallStarted(
         operation=operation(name),
         operation_id=name,
         attempt=attempt,
+        key=key or attempt,
+        key_until=until,
         reference=f"pay_1:{name}",
         owner="me",
         deadline=SOON,
     )
 
 
-def start(name: str) -> StartCall:
-    return StartCall(payment_id="pay_1", operation_id=name, owner="me", deadline=SOON)
+def start(name: str, deadline: datetime = SOON) -> StartCall:
+    return StartCall(
+        payment_id="pay_1", operation_id=name, owner="me", deadline=deadline, key_until=TOMORROW
+    )
 
 
-def answer(name: str, given: ProviderAnswer, attempt: int = 1) -> RecordAnswer:
-    return RecordAnswer(idempotency_key=f"pay_1:{name}:{attempt}", answer=given)
+def call(name: str, attempt: int = 1, key: int | None = None) -> Call:
+    return Call(
+        operation=operation(name),
+        operation_id=name,
+        attempt=attempt,
+        key=key or attempt,
+        key_until=TOMORROW,
+        reference=f"pay_1:{name}",
+        owner="me",
+        deadline=SOON,
+    )
+
+
+def answer(
+    name: str, given: ProviderAnswer, attempt: int = 1, key: int | None = None
+) -> RecordAnswer:
+    return RecordAnswer(call=call(name, attempt, key), answer=given)
 
 
 def unanswered(name: str) -> ProviderCallUnanswered:
@@ -118,9 +141,13 @@ def unanswered(name: str) -> ProviderCallUnanswered:
     )
 
 
-def not_attempted(name: str, attempt: int = 1) -> ProviderCallNotAttempted:
+def not_attempted(name: str, attempt: int = 1, certain: bool = True) -> ProviderCallNotAttempted:
     return ProviderCallNotAttempted(
-        operation=operation(name), operation_id=name, attempt=attempt, reason="refused"
+        operation=operation(name),
+        operation_id=name,
+        attempt=attempt,
+        reason="refused",
+        certain=certain,
     )
 
 
@@ -507,7 +534,7 @@ def fitting(state: Payment, given: ProviderAnswer) -> Command:
     """The command that the saga would give next, with the answer that chance gives."""
     for item in owed(state):
         if item.call is not None:
-            return RecordAnswer(idempotency_key=item.call.idempotency_key, answer=given)
+            return RecordAnswer(call=item.call, answer=given)
     match owed(state):
         case [item, *_] if item.step is Step.ASSESS_RISK:
             return RISK
