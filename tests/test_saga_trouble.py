@@ -29,6 +29,7 @@ from florin.domain.payment import (
     Failed,
     Outcome,
     Payment,
+    PaymentAuthorized,
     PaymentInitiated,
     Pending,
     ProviderCallStarted,
@@ -205,6 +206,33 @@ def test_what_was_sent_again_under_its_key_leaves_no_doubt(world: World) -> None
     assert world.follow_up() is Outcome.DONE
     assert world.types == ended
     assert world.charges == LET_GO
+
+
+class BlindProvider(SimulatorProvider):
+    """It never finds what it did."""
+
+    def look_up(self, call: Call, amount: Money, authorization: PaymentAuthorized | None) -> None:
+        return None
+
+
+@pytest.mark.parametrize("operation", Operation)
+def test_what_was_done_and_is_never_shown_is_not_done_twice(
+    world: World, operation: Operation
+) -> None:
+    with serving(world.simulator) as url:
+        world.provider = BlindProvider(ProviderRoute(name="simulator", url=url), SECRET)
+        token = of(operation, "tok_timeout_then_success")
+        match operation:
+            case Operation.REFUND:
+                refund(world, token)
+            case Operation.VOID:
+                assert cancel(world, token) is Outcome.DONE
+            case _:
+                world.accept(token)
+                assert world.go_on() is Outcome.DONE
+    done = {Operation.REFUND: [("captured", 1_000, 600)], Operation.VOID: LET_GO}
+    assert world.charges == done.get(operation, PAID)
+    assert world.attempts(operation) == 2
 
 
 class LateProvider(SimulatorProvider):

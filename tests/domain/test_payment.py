@@ -1,5 +1,6 @@
 """The payment decider: rows of history, command and outcome, then theorems over any history."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -49,6 +50,7 @@ from florin.domain.payment import (
     ProviderCallNotAttempted,
     ProviderCallStarted,
     ProviderCallUnanswered,
+    ProviderKeyExpired,
     Reason,
     RecordAnswer,
     RecordRisk,
@@ -58,6 +60,7 @@ from florin.domain.payment import (
     RiskDecision,
     StartCall,
     Step,
+    Undoing,
     decide,
     evolve,
     fold,
@@ -135,6 +138,12 @@ def answer(
     return RecordAnswer(call=call(name, attempt, key), answer=given)
 
 
+def key_expired(name: str, attempt: int = 1) -> ProviderKeyExpired:
+    return ProviderKeyExpired(
+        operation=operation(name), operation_id=name, attempt=attempt, key=attempt
+    )
+
+
 def unanswered(name: str) -> ProviderCallUnanswered:
     return ProviderCallUnanswered(
         operation=operation(name), operation_id=name, attempt=1, reason="read_timeout"
@@ -151,11 +160,11 @@ def not_attempted(name: str, attempt: int = 1, certain: bool = True) -> Provider
     )
 
 
-def declined(name: str) -> ProviderCallDeclined:
+def declined(name: str, attempt: int = 1) -> ProviderCallDeclined:
     return ProviderCallDeclined(
         operation=operation(name),
         operation_id=name,
-        attempt=1,
+        attempt=attempt,
         code="card_declined",
         hardness=Hardness.SOFT,
     )
@@ -197,6 +206,7 @@ APPROVED = Approved(provider_reference="ch_1", method=VISA)
 NO = Declined(code="card_declined", hardness=Hardness.SOFT)
 SILENCE = Unknown(reason="read_timeout")
 UNREACHED = NotAttempted(reason="refused")
+UNHEARD_OF = NotAttempted(reason="not_found", certain=False)
 
 NEW: list[PaymentEvent] = [INITIATED, ASSESSED]
 ASKING = [*NEW, started("authorization")]
@@ -228,6 +238,82 @@ BACK = [*ASKED_BACK, PaymentRefunded(refund_id="ref_1", amount=euros(600))]
 GIVEN_UP = PaymentRefundFailed(
     refund_id="ref_1", amount=euros(600), fee_returned=euros(18), code="card_declined"
 )
+
+
+TOO_LATE = TOMORROW + timedelta(milliseconds=1)
+
+
+def doubted(history: list[PaymentEvent], name: str) -> list[PaymentEvent]:
+    """A history with one attempt more, of which the provider never heard."""
+    return [*history, started(name), not_attempted(name, certain=False)]
+
+
+def sent_again(history: list[PaymentEvent], name: str) -> list[PaymentEvent]:
+    return [*doubted(history, name), started(name, 2, key=1)]
+
+
+@pytest.mark.parametrize(
+    ("before", "name"),
+    [
+        (NEW, "authorization"),
+        (HELD, "capture"),
+        (WANTED, "cap_1"),
+        ([*PARTLY, wanted("cap_2", 400)], "cap_2"),
+        (UNDOING, "void"),
+        (REFUNDING, "ref_1"),
+    ],
+)
+class TestWhatMayHaveBeenDone:
+    """Any operation of which a provider says that it never heard, which may be wrong."""
+
+    def test_it_is_sent_again_under_its_key(self, before: list[PaymentEvent], name: str) -> None:
+        history = doubted(before, name)
+        assert decide(start(name), fold(history)) == (started(name, 2, key=1),)
+        last = start(name, deadline=TOMORROW)
+        assert decide(last, fold(history)) == (replace(started(name, 2, key=1), deadline=TOMORROW),)
+
+    def test_it_is_not_sent_when_its_key_may_be_forgotten(
+        self, before: list[PaymentEvent], name: str
+    ) -> None:
+        history = doubted(before, name)
+        late = start(name, deadline=TOO_LATE)
+        assert decide(late, fold(history)) == (key_expired(name),)
+        state = fold([*history, key_expired(name)])
+        assert isinstance(decide(late, state), Refusal)
+        assert outcome(state) in {Outcome.PARK, Outcome.COMPENSATE}
+
+    def test_what_was_not_sent_the_second_time_may_have_been_the_first(
+        self, before: list[PaymentEvent], name: str
+    ) -> None:
+        history = [*sent_again(before, name), not_attempted(name, 2)]
+        assert decide(start(name), fold(history)) == (started(name, 3, key=1),)
+
+    def test_what_somebody_heard_of_the_first_time_counts_if_it_was_done(
+        self, before: list[PaymentEvent], name: str
+    ) -> None:
+        for history in (doubted(before, name), sent_again(before, name)):
+            state = fold(history)
+            (done,) = facts(decide(answer(name, APPROVED, 1), state))
+            after = fold([*history, done])
+            assert decide(answer(name, APPROVED, 2, key=1), after) == NOTHING
+            for nothing in (NO, SILENCE, UNREACHED):
+                assert decide(answer(name, nothing, 1), state) == NOTHING
+            assert decide(answer(name, APPROVED, 3), state) == NOTHING
+
+    def test_what_is_done_leaves_no_doubt(self, before: list[PaymentEvent], name: str) -> None:
+        history = sent_again(before, name)
+        (done,) = facts(decide(answer(name, APPROVED, 2, key=1), fold(history)))
+        state = fold([*history, done])
+        assert isinstance(state, Held | Captured | Undoing)
+        assert state.doubts == ()
+
+    def test_a_key_of_which_nothing_was_sent_is_not_kept(
+        self, before: list[PaymentEvent], name: str
+    ) -> None:
+        history = [*before, started(name), not_attempted(name)]
+        assert decide(start(name, deadline=TOO_LATE), fold(history)) == (
+            replace(started(name, 2), deadline=TOO_LATE),
+        )
 
 
 @pytest.mark.parametrize(
@@ -407,6 +493,24 @@ GIVEN_UP = PaymentRefundFailed(
             RequestRefund(refund_id="ref_2"),
             Refusal.AMOUNT_EXCEEDS_REFUNDABLE,
         ),
+        # What was declined under a key stays declined under it.
+        (
+            [*sent_again(UNDOING, "void"), declined("void", 2)],
+            start("void"),
+            (started("void", 3),),
+        ),
+        # An old attempt, of whose key nobody wrote down how long it is known.
+        (
+            [*NEW, started("authorization", until=None), not_attempted("authorization", 1, False)],
+            start("authorization"),
+            (key_expired("authorization"),),
+        ),
+        # By hand the same could be asked for again: not while it may have been done.
+        (
+            [*doubted(WANTED, "cap_1"), key_expired("cap_1")],
+            RequestCapture(capture_id="cap_2"),
+            Refusal.PROVIDER_ANSWER_PENDING,
+        ),
         (GONE, RequestRefund(refund_id="ref_1"), Refusal.PAYMENT_CANCELED),
         ([*REFUSED, FAILED], RequestRefund(refund_id="ref_1"), Refusal.PAYMENT_FAILED),
     ],
@@ -472,9 +576,24 @@ def test_a_refund_that_cannot_be_asked_for_is_given_up() -> None:
     assert outcome(fold([*history, *decided])) is Outcome.DONE
 
 
+def test_a_refund_that_may_have_been_made_is_not_given_up() -> None:
+    """The last attempt was not made for certain; of the first nobody knows."""
+    history = doubted(REFUNDING, "ref_1")
+    for attempt in range(2, ATTEMPTS_MAX + 1):
+        history.append(started("ref_1", attempt, key=1))
+        history += facts(decide(answer("ref_1", UNREACHED, attempt, key=1), fold(history)))
+    assert history[-1] == not_attempted("ref_1", ATTEMPTS_MAX)
+    assert outcome(fold(history)) is Outcome.PARK
+
+
 @pytest.mark.parametrize(
     "history",
     [
+        [*ASKING, not_attempted("authorization"), started("authorization", 2, key=1)],
+        [*doubted(NEW, "authorization"), started("authorization", 2, key=3)],
+        [*NEW, key_expired("authorization")],
+        [*ASKING, not_attempted("authorization"), key_expired("authorization")],
+        [*sent_again(NEW, "authorization"), key_expired("authorization")],
         [ASSESSED],
         [INITIATED, INITIATED],
         [INITIATED, started("authorization")],
@@ -519,7 +638,7 @@ def test_a_cap_that_was_broken_has_no_state(history: list[PaymentEvent]) -> None
 
 # Any history: commands that fit the state more often than not, so that the deep states are met.
 
-answers = st.sampled_from([APPROVED, APPROVED, NO, SILENCE, UNREACHED])
+answers = st.sampled_from([APPROVED, APPROVED, NO, SILENCE, UNREACHED, UNHEARD_OF, UNHEARD_OF])
 amounts = st.sampled_from([Money(1, "EUR"), TEN, Money(333, "JPY"), Money(10_007, "KWD")])
 terms = st.builds(
     FeeTerms,
@@ -557,7 +676,11 @@ asked_for = st.one_of(
         st.booleans(),
     ),
     st.just(RequestCancel()),
-    st.builds(start, st.sampled_from(["authorization", "capture", "void", "ref_1"])),
+    st.builds(
+        start,
+        st.sampled_from(["authorization", "capture", "void", "ref_1"]),
+        st.sampled_from([SOON, SOON, TOO_LATE]),
+    ),
     st.builds(answer, st.sampled_from(["authorization", "capture"]), answers, st.integers(1, 3)),
     st.just(Finish()),
 )
@@ -605,6 +728,27 @@ def test_any_history_keeps_the_promises(
             again = decide(command, fold(history))
             assert again == NOTHING or isinstance(again, Refusal), "repeated, it changes nothing"
     check(history, amount)
+    check_keys(history)
+
+
+def check_keys(history: list[PaymentEvent]) -> None:
+    """Of one operation the provider never holds two deeds, whatever it shows and whenever: at no
+    time are there two keys under which something may have been done.
+    """
+    may_be_done: dict[str, set[int]] = defaultdict(set)
+    key = 0
+    for event in history:
+        match event:
+            case ProviderCallStarted():
+                key = event.key
+                may_be_done[event.operation_id].add(key)
+                assert len(may_be_done[event.operation_id]) == 1, "asked under a second key"
+            case ProviderCallNotAttempted(certain=True) if event.attempt == key:
+                may_be_done[event.operation_id].discard(key)
+            case ProviderCallDeclined():
+                may_be_done[event.operation_id].clear()
+            case _:
+                pass
 
 
 def check(history: list[PaymentEvent], amount: Money) -> None:
