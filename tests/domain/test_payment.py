@@ -576,6 +576,13 @@ def test_a_refund_that_cannot_be_asked_for_is_given_up() -> None:
     assert outcome(fold([*history, *decided])) is Outcome.DONE
 
 
+def test_a_capture_that_was_made_is_not_found_late() -> None:
+    """Who asks about it by its reference finds it, also where an attempt had another key."""
+    state = fold([*doubted(HELD, "capture"), started("capture", 2), captured(1_000, 30)])
+    assert isinstance(state, Captured)
+    assert state.doubts == ()
+
+
 def test_a_refund_that_may_have_been_made_is_not_given_up() -> None:
     """The last attempt was not made for certain; of the first nobody knows."""
     history = doubted(REFUNDING, "ref_1")

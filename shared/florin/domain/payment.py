@@ -1255,7 +1255,7 @@ def evolve(payment: Payment, event: PaymentEvent) -> Payment:
         case Pending(risk=None, call=None), PaymentRiskAssessed(decision=decision):
             return replace(payment, risk=decision)
         case ((Pending(call=Call()) | Pending(open_key=OpenKey())), PaymentAuthorized()):
-            doubts = _settled(payment.doubts, AUTHORIZATION, payment.call, payment.open_key)
+            doubts = _authorized_for_sure(payment)
             return Held(terms=payment.terms, authorization=event, doubts=doubts)
 
         case Held(capture=None), PaymentCaptureRequested():
@@ -1353,20 +1353,17 @@ def _may_be_done(capture: Capture) -> bool:
     return capture.call is not None or capture.open_key is not None
 
 
-def _settled(
-    doubts: tuple[Doubt, ...], operation_id: str, call: Call | None, open_key: OpenKey | None
-) -> tuple[Doubt, ...]:
-    """The doubts that are left when an operation is done: what was sent under its key was that."""
-    key = call.key if call is not None else open_key and open_key.key
-    return tuple(
-        doubt
-        for doubt in doubts
-        if (doubt.call.operation_id, doubt.call.key) != (operation_id, key)
-    )
+def _authorized_for_sure(payment: Pending) -> tuple[Doubt, ...]:
+    """The doubts that are left: what was sent under this key was this authorization."""
+    key = payment.call.key if payment.call is not None else None
+    if payment.open_key is not None:
+        key = payment.open_key.key
+    return tuple(doubt for doubt in payment.doubts if doubt.call.key != key)
 
 
 def _captured_for_sure(doubts: tuple[Doubt, ...], capture: Capture) -> tuple[Doubt, ...]:
-    return _settled(doubts, capture.capture_id, capture.call, capture.open_key)
+    """The doubts that are left: who asks about this capture finds it, whatever its key was."""
+    return tuple(doubt for doubt in doubts if doubt.call.operation_id != capture.capture_id)
 
 
 def _wanted(event: PaymentCaptureRequested) -> Capture:
