@@ -282,6 +282,15 @@ class TestWhatMayHaveBeenDone:
         assert isinstance(decide(late, state), Refusal)
         assert outcome(state) in {Outcome.PARK, Outcome.COMPENSATE}
 
+    def test_it_has_its_time_from_the_first_time_on(
+        self, before: list[PaymentEvent], name: str
+    ) -> None:
+        history = [*sent_again(before, name), not_attempted(name, 2, certain=False)]
+        later = replace(start(name, deadline=TOO_LATE), key_until=TOO_LATE + timedelta(days=1))
+        first = replace(start(name), key_until=TOO_LATE + timedelta(days=1))
+        assert decide(first, fold(history)) == (started(name, 3, key=1),)
+        assert decide(later, fold(history)) == (replace(key_expired(name), attempt=2),)
+
     def test_what_was_not_sent_the_second_time_may_have_been_the_first(
         self, before: list[PaymentEvent], name: str
     ) -> None:

@@ -189,6 +189,41 @@ def test_an_operators_word_lets_it_be_asked_for_once_more(
     assert shown(world, payment_id)["status"] == "succeeded"
 
 
+def test_an_operators_word_is_for_what_was_sent_before_it(world: World) -> None:
+    """What is sent afterwards and is forgotten too needs another word."""
+    payment_id, capture_id = unheard_of_capture(world)
+    assert resolve(world, payment_id, capture_id, "not_done").status == 201
+    world.answering(capture=SILENT)
+    world.follow_up(payment_id)
+    world.clock.advance(timedelta(days=2))
+    world.answering()
+    for _ in range(3):
+        world.follow_up(payment_id)
+    assert shown(world, payment_id)["saga"]["status"] == "needs_operator"
+    captures = [key for operation, key in world.provider.calls if operation is Operation.CAPTURE]
+    assert captures == [f"{payment_id}:{capture_id}:1"] * (ATTEMPTS_MAX + 1)
+    assert resolve(world, payment_id, capture_id, "not_done", "op-2").status == 201
+    world.follow_up(payment_id)
+    assert shown(world, payment_id)["status"] == "succeeded"
+
+
+def test_what_an_operator_grants_is_not_given_up_at_once(world: World) -> None:
+    payment_id = world.payment()
+    world.run(payment_id, Step.ASSESS_RISK, Step.AUTHORIZE, Step.CAPTURE)
+    world.answering(refund=SILENT)
+    refund_id = world.change(payment_id, "refund", {}, "r").body["refund_id"]
+    for _ in range(2 * ATTEMPTS_MAX + 1):
+        world.follow_up(payment_id)
+        world.clock.advance(timedelta(minutes=5))
+    world.clock.advance(timedelta(days=2))
+    world.answering(refund=AWAY)
+    assert resolve(world, payment_id, refund_id, "not_done").status == 201
+    for granted in range(ATTEMPTS_MAX):
+        assert shown(world, payment_id)["refunds"][0]["status"] == "pending", granted
+        world.follow_up(payment_id)
+    assert shown(world, payment_id)["refunds"][0]["status"] == "failed"
+
+
 def test_what_a_provider_may_have_forgotten_waits_for_an_operator(world: World) -> None:
     payment_id = world.payment()
     world.run(payment_id, Step.ASSESS_RISK, Step.AUTHORIZE, Step.CAPTURE)
