@@ -585,6 +585,17 @@ def test_a_refund_that_cannot_be_asked_for_is_given_up() -> None:
     assert outcome(fold([*history, *decided])) is Outcome.DONE
 
 
+def test_old_captures_of_which_nobody_heard_were_given_up() -> None:
+    """So what followed them still follows: that the same was asked for again."""
+    history = [*WANTED]
+    for attempt in range(1, ATTEMPTS_MAX + 1):
+        history.append(started("cap_1", attempt, until=None))
+        history.append(not_attempted("cap_1", attempt, certain=False))
+    state = fold([*history, wanted("cap_2", 600)])
+    assert isinstance(state, Held)
+    assert {doubt.call.operation_id for doubt in state.doubts} == {"cap_1"}
+
+
 def test_a_capture_that_was_made_is_not_found_late() -> None:
     """Who asks about it by its reference finds it, also where an attempt had another key."""
     state = fold([*doubted(HELD, "capture"), started("capture", 2), captured(1_000, 30)])

@@ -189,6 +189,18 @@ def test_an_operators_word_lets_it_be_asked_for_once_more(
     assert shown(world, payment_id)["status"] == "succeeded"
 
 
+@pytest.mark.parametrize(("waited", "key"), [(timedelta(0), 1), (timedelta(days=2), 2)])
+def test_an_operators_word_on_an_open_call_lets_it_be_made_once_more(
+    world: World, waited: timedelta, key: int
+) -> None:
+    payment_id = unknown(world)
+    world.clock.advance(waited)
+    assert resolve(world, payment_id, "authorization", "not_done").status == 201
+    world.run(payment_id, Step.AUTHORIZE)
+    assert shown(world, payment_id)["status"] == "authorized"
+    assert world.provider.calls[-1][1] == f"{payment_id}:authorization:{key}"
+
+
 def test_an_operators_word_is_for_what_was_sent_before_it(world: World) -> None:
     """What is sent afterwards and is forgotten too needs another word."""
     payment_id, capture_id = unheard_of_capture(world)
