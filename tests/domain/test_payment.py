@@ -723,7 +723,7 @@ def books_of(history: list[PaymentEvent]) -> list[Entry]:
     return entries
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(
     amounts,
     terms,
@@ -816,6 +816,7 @@ def booked(books: Mapping[tuple[Account, str], int], currency: str) -> dict[Acco
     return {account: books.get((account, currency), 0) for account in accounts}
 
 
+@settings(deadline=None)
 @given(st.sampled_from(CaptureMethod), st.lists(answers, max_size=12))
 def test_the_saga_always_ends(method: CaptureMethod, script: list[ProviderAnswer]) -> None:
     """Whatever a provider answers, if it answers in the end, no payment is left in between."""
