@@ -48,6 +48,7 @@ from florin.domain.payment import (
     Pending,
     Step,
     Undoing,
+    exhausted,
     open_calls,
     owed,
 )
@@ -57,7 +58,7 @@ from florin.projection import Projector
 from florin.saga import CALL_BUDGET, Saga
 from tests.functions.world import OTHER_TENANT, Reply, World, payment_body, posted, tenant
 from tests.support.auditor import Auditor, Watched
-from tests.support.bank import Bank, Fate
+from tests.support.bank import LONG_AFTER, Bank, Fate
 from tests.support.examples import NOON, TENANT
 from tests.support.relay import Actor, Pause, Relay
 from tests.support.tables import make_tables
@@ -86,7 +87,8 @@ pauses = st.one_of(
     st.builds(Pause, st.integers(0, 3)),
     st.builds(Pause, st.integers(0, 9), st.just(True)),
 )
-fates = st.lists(st.sampled_from([Fate.APPROVED] * 4 + [Fate.LATE] * 2 + [*Fate]), max_size=3)
+doubtful = [Fate.LATE, Fate.HIDDEN, Fate.BELATED]
+fates = st.lists(st.sampled_from([Fate.APPROVED] * 4 + doubtful + [*Fate]), max_size=3)
 rarely = st.sampled_from([False, False, False, True])
 seconds = st.sampled_from([None, None, 5, 30])
 
@@ -651,6 +653,7 @@ class ManyActors(RuleBasedStateMachine):
                 self.execute(payment_id, answers=[Fate.LATE] if asked_before else ())
                 self.execute(payment_id, follow_up=True)
             self.clock.advance(waits)
+        self.what_was_thought_lost_turns_up()
         self.deliver_all()
         for client in self.clients.values():
             if client.done is not None or client.bound is not None:
@@ -660,16 +663,24 @@ class ManyActors(RuleBasedStateMachine):
         self.nothing_is_stuck()
         self.effects_are_those_of_the_keys()
 
+    def what_was_thought_lost_turns_up(self) -> None:
+        """Also what a provider had said that it never heard of; whoever asks once more finds it."""
+        self.clock.advance(LONG_AFTER)
+        self.act(self.bank.receive)
+        for _, payment_id in self.payments:
+            for _ in range(2):
+                self.execute(payment_id, follow_up=True)
+
     def nothing_is_stuck(self) -> None:
         for payment in self.auditor.payments.values():
             match payment:
                 case Held(terms=terms):
                     assert terms.capture_method is CaptureMethod.MANUAL
-                    assert not owed(payment)
+                    assert owed(payment) == exhausted(payment), "it may have been done: an operator"
                 case Undoing(attempts=attempts):
                     assert attempts == ATTEMPTS_MAX, "the provider would not void it: it is parked"
                 case Captured():
-                    assert not owed(payment)
+                    assert owed(payment) == exhausted(payment), "it may have been done: an operator"
                 case Pending():
                     raise AssertionError("accepted and forgotten")
                 case _:

@@ -12,6 +12,7 @@ from florin.adapters.risk import PassingRisk
 from florin.domain.history import Draft
 from florin.domain.money import Money
 from florin.domain.payment import (
+    ATTEMPTS_MAX,
     Call,
     Captured,
     Command,
@@ -151,6 +152,71 @@ def test_a_provider_that_is_not_reached_is_tried_anew_under_a_new_key() -> None:
     ]
     keys = [key for _, key in world.provider.calls]
     assert keys == [f"{world.payment_id}:authorization:{attempt}" for attempt in (1, 2, 3)]
+
+
+def found_nothing(world: World, step: Step = Step.AUTHORIZE) -> Outcome:
+    """Have a look-up say for good that the provider never heard of a call."""
+    world.clock.advance(CALL_BUDGET + world.provider.not_found_final_after)
+    return world.run(step)[0]
+
+
+def test_what_a_provider_never_heard_of_is_sent_again_under_its_key() -> None:
+    world = World(authorization=Unknown(reason="read_timeout"))
+    world.run(*FORWARD)
+    for _ in range(ATTEMPTS_MAX - 1):
+        assert found_nothing(world) is Outcome.CONTINUE
+        assert world.run(Step.AUTHORIZE) == [Outcome.WAIT]
+    assert found_nothing(world) is Outcome.COMPENSATE
+    keys = [key for _, key in world.provider.calls]
+    assert keys == [f"{world.payment_id}:authorization:1"] * ATTEMPTS_MAX
+
+
+def test_what_a_provider_may_have_forgotten_is_not_sent_again() -> None:
+    world = World(authorization=Unknown(reason="read_timeout"))
+    world.run(*FORWARD)
+    world.clock.advance(world.provider.key_retention - CALL_BUDGET + timedelta(milliseconds=1))
+    assert world.run(Step.AUTHORIZE) == [Outcome.CONTINUE]  # not found, at last
+    assert world.run(Step.AUTHORIZE) == [Outcome.COMPENSATE]
+    assert world.types[-1] == "payment.key_expired"
+    assert world.run(*UNDO)[-1] is Outcome.DONE
+    assert isinstance(world.state, Failed)
+    assert (world.state.reason, world.state.code) == (Reason.PROVIDER_UNAVAILABLE, "key_expired")
+    assert world.asked(Operation.AUTHORIZATION) == 1
+
+    world.provider.shown[f"{world.payment_id}:authorization"] = Approved(provider_reference="ch_9")
+    world.saga.follow_up(world.payment_id, "arn:execution")
+    assert world.types[-1] == "payment.returned", "what it shows after all is let go"
+
+
+class SlowToAnswer(ScriptedProvider):
+    """Its first look-up finds the charge, and its answer is overtaken by somebody else's."""
+
+    def __init__(self, **answers: ProviderAnswer) -> None:
+        super().__init__(**answers)
+        self.meanwhile: Callable[[], object] | None = None
+
+    def look_up(
+        self, call: Call, amount: Money, authorization: PaymentAuthorized | None
+    ) -> ProviderAnswer | None:
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is None:
+            return None
+        meanwhile()
+        return Approved(provider_reference="ch_9")
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_an_approval_is_heard_also_after_somebody_else_heard_of_nothing(steps: int) -> None:
+    """The call is closed by then, or sent again: its key is the same, so it is the same charge."""
+    world = World()
+    world.provider = provider = SlowToAnswer(authorization=Unknown(reason="read_timeout"))
+    world.run(*FORWARD)
+    world.clock.advance(CALL_BUDGET + provider.not_found_final_after)
+    provider.meanwhile = lambda: world.run(*[Step.AUTHORIZE] * steps)
+    assert world.run(Step.AUTHORIZE) == [Outcome.CONTINUE]
+    assert world.types[-1] == "payment.authorized"
+    assert world.asked(Operation.AUTHORIZATION) == steps
+    assert world.run(*FORWARD)[-1] is Outcome.DONE
 
 
 def test_silence_waits_and_is_never_asked_again() -> None:

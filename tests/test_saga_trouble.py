@@ -29,6 +29,7 @@ from florin.domain.payment import (
     Failed,
     Outcome,
     Payment,
+    PaymentAuthorized,
     PaymentInitiated,
     Pending,
     ProviderCallStarted,
@@ -187,8 +188,8 @@ def test_nothing_was_done_and_only_time_can_tell(world: World) -> None:
     assert world.charges == PAID
 
 
-def test_what_another_attempt_authorized_is_not_found_late(world: World) -> None:
-    """Both attempts have one reference, so who looks the first one up finds the second."""
+def test_what_was_sent_again_under_its_key_leaves_no_doubt(world: World) -> None:
+    """Both attempts are one thing to the provider, so nothing is left to be found late."""
     world.accept("tok_timeout_once", CaptureMethod.MANUAL)
     world.run(*FORWARD)
     world.clock.advance(CALL_BUDGET + NOT_FOUND_FINAL_AFTER)
@@ -198,13 +199,40 @@ def test_what_another_attempt_authorized_is_not_found_late(world: World) -> None
     world.record(RequestCancel())
     assert world.follow_up() is Outcome.DONE
     assert isinstance(world.state, Canceled)
-    assert world.state.doubts
+    assert world.state.doubts == ()
 
     ended = world.types
     world.clock.advance(timedelta(hours=1))
     assert world.follow_up() is Outcome.DONE
     assert world.types == ended
     assert world.charges == LET_GO
+
+
+class BlindProvider(SimulatorProvider):
+    """It never finds what it did."""
+
+    def look_up(self, call: Call, amount: Money, authorization: PaymentAuthorized | None) -> None:
+        return None
+
+
+@pytest.mark.parametrize("operation", Operation)
+def test_what_was_done_and_is_never_shown_is_not_done_twice(
+    world: World, operation: Operation
+) -> None:
+    with serving(world.simulator) as url:
+        world.provider = BlindProvider(ProviderRoute(name="simulator", url=url), SECRET)
+        token = of(operation, "tok_timeout_then_success")
+        match operation:
+            case Operation.REFUND:
+                refund(world, token)
+            case Operation.VOID:
+                assert cancel(world, token) is Outcome.DONE
+            case _:
+                world.accept(token)
+                assert world.go_on() is Outcome.DONE
+    done = {Operation.REFUND: [("captured", 1_000, 600)], Operation.VOID: LET_GO}
+    assert world.charges == done.get(operation, PAID)
+    assert world.attempts(operation) == 2
 
 
 class LateProvider(SimulatorProvider):

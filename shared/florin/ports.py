@@ -478,6 +478,13 @@ class PaymentProvider(Protocol):
         """How long after a call's deadline the provider may still not show what it did."""
         ...
 
+    @property
+    def key_retention(self) -> timedelta:
+        """How long after a call is announced its key is known for sure, so that the same request
+        under it is never done twice: less than the provider says, by what requests take.
+        """
+        ...
+
     def authorize(self, call: Call, terms: PaymentInitiated) -> ProviderAnswer: ...
 
     def capture(

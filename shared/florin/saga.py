@@ -38,6 +38,7 @@ from florin.domain.payment import (
     Step,
     Undoing,
     Unseen,
+    authorization_of,
     decide,
     evolve,
     fold,
@@ -185,18 +186,21 @@ class Saga:
         call = item.call
         if call is None:
             owner = self.new_owner()
+            now = self.clock.now()
             asked = StartCall(
                 payment_id=loaded.payment_id,
                 operation_id=item.operation_id,
                 owner=owner,
-                deadline=self.clock.now() + CALL_BUDGET,
+                deadline=now + CALL_BUDGET,
+                key_until=now + self._provider_of(loaded.state).key_retention,
             )
             loaded, refusal = self._record(loaded, asked, execution)
             if refusal is not None:  # somebody else announced it first
                 return loaded
             call = _call_of(loaded.state, item.operation_id)
-            assert call is not None, "what was appended is open"
-            assert call.owner == owner, "and ours"
+            if call is None:  # it may not be sent again
+                return loaded
+            assert call.owner == owner, "what was appended is open, and ours"
             if self.clock.now() + ANSWER_TIME <= call.deadline:
                 answer = self._ask(loaded.state, call)
             else:
@@ -205,7 +209,7 @@ class Saga:
             return loaded
         else:
             answer = self._look_up(loaded.state, call)
-        command = RecordAnswer(idempotency_key=call.idempotency_key, answer=answer)
+        command = RecordAnswer(call=call, answer=answer)
         return self._record(loaded, command, execution)[0]
 
     def _ask(self, state: Payment, call: Call) -> ProviderAnswer:
@@ -214,7 +218,9 @@ class Saga:
                 return self.provider(terms.provider).authorize(call, terms)
             case Undoing(terms=terms, authorization=held) if held is not None:
                 return self.provider(terms.provider).void(call, held)
-            case Failed() | Canceled():
+            case (
+                Failed(returns=returns) | Canceled(returns=returns) | Captured(returns=returns)
+            ) if call.operation_id in returns:
                 return self._give_back(state, call)
             case Held(terms=terms, authorization=held, capture=capture) if capture is not None:
                 return self.provider(terms.provider).capture(
@@ -232,8 +238,8 @@ class Saga:
             case _:
                 raise AssertionError(f"{call} is not owed by {state}")
 
-    def _give_back(self, state: Failed | Canceled, call: Call) -> ProviderAnswer:
-        """Return what was found after the payment had ended."""
+    def _give_back(self, state: Failed | Canceled | Captured, call: Call) -> ProviderAnswer:
+        """Return what was found after the payment had been decided without it."""
         provider = self.provider(state.terms.provider)
         amount, held = _asked_with(state, call)
         assert held is not None, "what is given back was held"
@@ -242,13 +248,16 @@ class Saga:
         return provider.refund(call, held, amount)
 
     def _recheck(self, loaded: Loaded, steps: AbstractSet[Step], execution: str) -> Loaded:
-        """Ask once more about calls that were taken for not done, of a payment that has ended."""
+        """Ask once more about calls that were taken for not done, of a payment that was decided
+        without them.
+        """
         state = loaded.state
-        if Step.REFUND not in steps or not isinstance(state, Failed | Canceled):
+        if Step.REFUND not in steps or not isinstance(state, Failed | Canceled | Captured):
             return loaded
         # All attempts at an operation have one reference: one look-up tells of them all.
         for doubt in {doubt.call.operation_id: doubt for doubt in state.doubts}.values():
-            held = None if doubt.call.operation is Operation.AUTHORIZATION else state.was_authorized
+            opens = doubt.call.operation is Operation.AUTHORIZATION
+            held = None if opens else authorization_of(state)
             answer = self.provider(state.terms.provider).look_up(doubt.call, doubt.amount, held)
             if isinstance(answer, Unknown):
                 self.inconclusive(doubt.call, answer)
@@ -259,9 +268,12 @@ class Saga:
                 loaded = self._record(loaded, command, execution)[0]
         return loaded
 
+    def _provider_of(self, state: Payment) -> PaymentProvider:
+        assert not isinstance(state, Unseen), "what nobody asked for has no provider"
+        return self.provider(state.terms.provider)
+
     def _look_up(self, state: Payment, call: Call) -> ProviderAnswer:
-        assert not isinstance(state, Unseen), "what nobody asked for has no call"
-        provider = self.provider(state.terms.provider)
+        provider = self._provider_of(state)
         asked_at = self.clock.now()  # not later: it may show up while the answer is on its way
         answer = provider.look_up(call, *_asked_with(state, call))
         if isinstance(answer, Unknown):
@@ -321,15 +333,25 @@ def _asked_with(state: Payment, call: Call) -> tuple[Money, PaymentAuthorized | 
             return capture.amount, held
         case Operation.VOID, Undoing(authorization=held) if held is not None:
             return held.amount, held
-        case Operation.VOID, Failed(returns=returns) | Canceled(returns=returns):
+        case (
+            Operation.VOID,
+            Failed(returns=returns) | Canceled(returns=returns) | Captured(returns=returns),
+        ):
             found = returns[call.operation_id].found
             return found.amount, PaymentAuthorized(
                 amount=found.amount, provider_reference=found.provider_reference, method=None
             )
-        case Operation.REFUND, Captured(authorization=held, refunds=refunds):
+        case Operation.REFUND, Captured(authorization=held, refunds=refunds) if (
+            call.operation_id in refunds
+        ):
             return refunds[call.operation_id].amount, held
-        case Operation.REFUND, Failed(returns=returns) | Canceled(returns=returns):
-            return returns[call.operation_id].found.amount, state.was_authorized
+        case (
+            Operation.REFUND,
+            (
+                Failed(returns=returns) | Canceled(returns=returns) | Captured(returns=returns)
+            ) as paid,
+        ):
+            return returns[call.operation_id].found.amount, authorization_of(paid)
         case _:
             raise AssertionError(f"{call} is not of {state}")
 

@@ -1,7 +1,8 @@
 """The codec: what was stored stays readable, whatever the code looks like today."""
 
 from dataclasses import replace
-from typing import Any, get_args
+from datetime import timedelta
+from typing import Any, cast, get_args
 
 import pytest
 
@@ -9,7 +10,16 @@ from florin.adapters.codec import SCHEMAS, Codec, CorruptEventError, Row, Schema
 from florin.adapters.memory import Memory
 from florin.domain.account import AccountKind, AccountOpened
 from florin.domain.history import Event
-from tests.support.examples import accepted_payment, opened_account
+from florin.domain.payment import (
+    Held,
+    Payment,
+    PaymentEvent,
+    ProviderKeyExpired,
+    StartCall,
+    decide,
+    fold,
+)
+from tests.support.examples import NOON, accepted_payment, facts, opened_account
 
 
 def account_row(version: int, data: str) -> Row:
@@ -37,6 +47,7 @@ def split_the_owner(data: dict[str, Any]) -> dict[str, Any]:
     return {**data, "tenant_id": tenant_id, "currency": currency}
 
 
+CODEC_TODAY = Codec()
 CODEC = Codec([Schema("account.opened", AccountOpened, (name_the_kind, split_the_owner))])
 OPENED = AccountOpened(tenant_id="tn_florence", currency="EUR", kind=AccountKind.SELLER)
 
@@ -53,6 +64,56 @@ def test_an_old_event_is_brought_up_to_date(version: int, data: str) -> None:
     row = account_row(version, data)
     assert CODEC.decode(row).event == OPENED
     verify([row])  # the chain covers what is stored, not what it has become
+
+
+# A payment of the time when every attempt had a key of its own, as it was stored.
+MONEY = '{"minor": 1000, "currency": "EUR"}'
+CALL = '"operation": "authorization", "operation_id": "authorization", "attempt"'
+ASKED = '"reference": "pay_1:authorization", "owner": "me", "deadline": "2026-11-21T12:00:12Z"'
+INITIATED = (
+    f'{{"tenant_id": "tn_florence", "amount": {MONEY}, "payment_method": "tok_visa",'
+    ' "recipient": "acct_silk", "provider": "simulator", "fee_terms": {"basis_points": 300,'
+    ' "fixed_minor": 0, "on_refund": "proportional"}, "capture_method": "manual"}'
+)
+OLD = (
+    ("payment.initiated", INITIATED),
+    ("payment.risk_assessed", '{"decision": "allow", "assessor": "pass"}'),
+    ("payment.call_started", f"{{{CALL}: 1, {ASKED}}}"),
+    ("payment.call_not_attempted", f'{{{CALL}: 1, "reason": "not_found", "certain": false}}'),
+    ("payment.call_started", f"{{{CALL}: 2, {ASKED}}}"),
+    ("payment.call_not_attempted", f'{{{CALL}: 2, "reason": "not_found", "certain": false}}'),
+    ("payment.call_started", f"{{{CALL}: 3, {ASKED}}}"),
+    ("payment.authorized", f'{{"amount": {MONEY}, "provider_reference": "ch_1", "method": null}}'),
+)
+
+
+def old_payment(length: int) -> Payment:
+    stored = [
+        CODEC_TODAY.decode(replace(account_row(1, data), stream="pay_1", type=name)).event
+        for name, data in OLD[:length]
+    ]
+    return fold(cast("list[PaymentEvent]", stored))
+
+
+def test_attempts_with_keys_of_their_own_still_fold() -> None:
+    held = old_payment(len(OLD))
+    assert isinstance(held, Held)
+    assert [doubt.call.idempotency_key for doubt in held.doubts] == [
+        "pay_1:authorization:1",
+        "pay_1:authorization:2",
+    ], "what was sent under another key may still show"
+
+
+def test_an_old_attempt_of_which_nobody_heard_is_not_sent_again() -> None:
+    again = StartCall(
+        payment_id="pay_1",
+        operation_id="authorization",
+        owner="me",
+        deadline=NOON,
+        key_until=NOON + timedelta(days=1),
+    )
+    (fact,) = facts(decide(again, old_payment(4)))
+    assert isinstance(fact, ProviderKeyExpired)
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,8 @@ def call(operation: Operation, attempt: int = 1) -> Call:
         operation=operation,
         operation_id=f"pay_1:{operation}",
         attempt=attempt,
+        key=attempt,
+        key_until=None,
         reference=f"pay_1:{operation}",
         owner="weaver",
         deadline=NOON,
@@ -105,7 +107,7 @@ def held(charge: str, amount: Money = TEN) -> PaymentAuthorized:
 def authorized(
     provider: SimulatorProvider, card: str = "tok_visa", attempt: int = 1
 ) -> PaymentAuthorized:
-    answered = provider.authorize(replace(AUTHORIZE, attempt=attempt), terms(card))
+    answered = provider.authorize(replace(AUTHORIZE, attempt=attempt, key=attempt), terms(card))
     assert isinstance(answered, Approved), answered
     return held(answered.provider_reference)
 
@@ -198,9 +200,7 @@ def test_the_same_attempt_again_moves_nothing(
     assert books(simulator) == [("captured", 1_000, 1_000)]
 
 
-def test_another_attempt_is_another_charge(
-    simulator: Simulator, provider: SimulatorProvider
-) -> None:
+def test_another_key_is_another_charge(simulator: Simulator, provider: SimulatorProvider) -> None:
     assert authorized(provider, attempt=1) != authorized(provider, attempt=2)
     assert books(simulator) == [("authorized", 1_000, 0)] * 2
 
@@ -222,7 +222,7 @@ def test_what_was_captured_under_another_attempt_is_looked_up(
 ) -> None:
     charge = authorized(provider)
     first = provider.capture(CAPTURE, charge, TEN)
-    second = replace(CAPTURE, attempt=2)
+    second = replace(CAPTURE, attempt=2, key=2)
     assert provider.capture(second, charge, TEN) == Unknown(reason="http_409: charge_captured")
     assert provider.look_up(second, TEN, charge) == first
     assert books(simulator) == [("captured", 1_000, 1_000)]
@@ -231,7 +231,7 @@ def test_what_was_captured_under_another_attempt_is_looked_up(
 def test_what_was_voided_under_another_attempt_is_looked_up(provider: SimulatorProvider) -> None:
     charge = authorized(provider)
     first = provider.void(VOID, charge)
-    second = replace(VOID, attempt=2)
+    second = replace(VOID, attempt=2, key=2)
     assert provider.void(second, charge) == Unknown(reason="http_409: charge_voided")
     assert provider.look_up(second, TEN, charge) == first
 
@@ -246,13 +246,13 @@ def test_what_cannot_happen_any_more_is_declined(
     assert provider.void(VOID, taken) == refused("charge_captured")
 
     let_go = authorized(provider, attempt=2)
-    provider.void(replace(VOID, attempt=2), let_go)
-    again = replace(CAPTURE, attempt=2)
+    provider.void(replace(VOID, attempt=2, key=2), let_go)
+    again = replace(CAPTURE, attempt=2, key=2)
     assert provider.capture(again, let_go, TEN) == refused("charge_voided")
 
     nobody = held("ch_nobody/../?")
     assert provider.capture(again, nobody, TEN) == refused("charge_not_found")
-    assert provider.void(replace(VOID, attempt=3), nobody) == refused("charge_not_found")
+    assert provider.void(replace(VOID, attempt=3, key=3), nobody) == refused("charge_not_found")
     assert sorted(books(simulator)) == [("captured", 1_000, 1_000), ("voided", 1_000, 0)]
 
 
@@ -307,14 +307,14 @@ def test_an_answer_is_found_again(provider: SimulatorProvider) -> None:
 
 def test_money_that_an_earlier_attempt_moved_is_found(provider: SimulatorProvider) -> None:
     first = provider.authorize(AUTHORIZE, terms())
-    second = replace(AUTHORIZE, attempt=2)
+    second = replace(AUTHORIZE, attempt=2, key=2)
     assert provider.look_up(second, TEN, None) == first
     provider.authorize(second, terms("tok_declined"))
     assert provider.look_up(second, TEN, None) == first
 
 
 def test_of_two_charges_an_attempt_finds_its_own(provider: SimulatorProvider) -> None:
-    calls = [replace(AUTHORIZE, attempt=attempt) for attempt in (1, 2)]
+    calls = [replace(AUTHORIZE, attempt=attempt, key=attempt) for attempt in (1, 2)]
     answers = [provider.authorize(made, terms()) for made in calls]
     assert [provider.look_up(made, TEN, None) for made in calls] == answers
     assert answers[0] != answers[1]
@@ -322,7 +322,7 @@ def test_of_two_charges_an_attempt_finds_its_own(provider: SimulatorProvider) ->
 
 def test_the_decline_of_an_earlier_attempt_is_not_this_ones(provider: SimulatorProvider) -> None:
     provider.authorize(AUTHORIZE, terms("tok_declined"))
-    assert provider.look_up(replace(AUTHORIZE, attempt=2), TEN, None) is None
+    assert provider.look_up(replace(AUTHORIZE, attempt=2, key=2), TEN, None) is None
 
 
 def test_a_look_up_is_final_only_after_every_request_has_ended_and_shows() -> None:
@@ -351,14 +351,18 @@ def asking(provider: SimulatorProvider, operation: Operation, card: str) -> Call
     """Asks for the operation by attempt, after what has to come before it."""
     made = call(operation)
     if operation is Operation.AUTHORIZATION:
-        return lambda attempt: provider.authorize(replace(made, attempt=attempt), terms(card))
+        return lambda attempt: provider.authorize(
+            replace(made, attempt=attempt, key=attempt), terms(card)
+        )
     charge = authorized(provider, card)
     if operation is Operation.CAPTURE:
-        return lambda attempt: provider.capture(replace(made, attempt=attempt), charge, TEN)
+        return lambda attempt: provider.capture(
+            replace(made, attempt=attempt, key=attempt), charge, TEN
+        )
     if operation is Operation.VOID:
-        return lambda attempt: provider.void(replace(made, attempt=attempt), charge)
+        return lambda attempt: provider.void(replace(made, attempt=attempt, key=attempt), charge)
     provider.capture(CAPTURE, charge, TEN)
-    return lambda attempt: provider.refund(replace(made, attempt=attempt), charge, TEN)
+    return lambda attempt: provider.refund(replace(made, attempt=attempt, key=attempt), charge, TEN)
 
 
 def looked_up(
@@ -525,7 +529,7 @@ def test_one_of_several_that_is_something_else_makes_all_doubtful(
 ) -> None:
     provider.authorize(AUTHORIZE, terms())
     other = terms(amount=Money(10_000, "EUR"))
-    provider.authorize(replace(AUTHORIZE, attempt=2), other)
+    provider.authorize(replace(AUTHORIZE, attempt=2, key=2), other)
     assert provider.look_up(AUTHORIZE, TEN, None) == Unknown(reason="not_what_was_asked: amount")
 
 

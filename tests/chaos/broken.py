@@ -6,6 +6,7 @@ nothing over the real one.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from itertools import count
 from typing import Final
 
@@ -61,6 +62,7 @@ class SkipsTheIntent(Saga):
             operation_id=item.operation_id,
             owner=self.new_owner(),
             deadline=self.clock.now() + CALL_BUDGET,
+            key_until=self.clock.now() + timedelta(days=1),
         )
         events = decide(asked, loaded.state)
         if isinstance(events, Refusal):
@@ -71,7 +73,7 @@ class SkipsTheIntent(Saga):
         (call,) = (call for call in open_calls(state) if call.owner == asked.owner)
         answer = self._ask(state, call)
         loaded, _ = self._record(loaded, asked, execution)
-        command = RecordAnswer(idempotency_key=call.idempotency_key, answer=answer)
+        command = RecordAnswer(call=call, answer=answer)
         return self._record(loaded, command, execution)[0]
 
 
@@ -82,7 +84,7 @@ class IgnoresTheOwner(Saga):
         if item.call is None:
             return super()._call(item, loaded, execution)
         answer = self._ask(loaded.state, item.call)
-        command = RecordAnswer(idempotency_key=item.call.idempotency_key, answer=answer)
+        command = RecordAnswer(call=item.call, answer=answer)
         return self._record(loaded, command, execution)[0]
 
 
@@ -91,8 +93,7 @@ class TakesOver(Saga):
 
     def _call(self, item: Owed, loaded: Loaded, execution: str) -> Loaded:
         if item.call is not None:
-            key = item.call.idempotency_key
-            command = RecordAnswer(idempotency_key=key, answer=NotAttempted(reason="impatience"))
+            command = RecordAnswer(call=item.call, answer=NotAttempted(reason="impatience"))
             loaded, _ = self._record(loaded, command, execution)
             item = replace(item, call=None, attempts=item.call.attempt)
         return super()._call(item, loaded, execution)
@@ -132,6 +133,14 @@ class BelievesNotFound(Saga):
         answer = super()._look_up(state, call)
         found = isinstance(answer, Unknown) and answer.reason == "not_found_yet"
         return NotAttempted(reason="not_found") if found else answer
+
+
+class TrustsNotFound(Saga):
+    """Not found for so long? Then nothing was ever sent, and is sent under a new key."""
+
+    def _look_up(self, state: Payment, call: Call) -> ProviderAnswer:
+        answer = super()._look_up(state, call)
+        return replace(answer, certain=True) if isinstance(answer, NotAttempted) else answer
 
 
 class WaitsForTheDead(Saga):
@@ -231,6 +240,7 @@ BROKEN: Final[Mapping[str, Broken]] = {
     "asks again when nobody answered": Broken(Engine(saga=AsksAgain), "provider", "refund"),
     "gives up when nobody answered": Broken(Engine(saga=GivesUp), "provider", "happy"),
     "believes not found": Broken(Engine(saga=BelievesNotFound), "provider", "happy"),
+    "trusts not found": Broken(Engine(saga=TrustsNotFound), "provider", "happy"),
     "waits for the dead": Broken(Engine(saga=WaitsForTheDead), "rest", "happy"),
     "credits twice": Broken(Engine(store=CreditsTwice), "derived", "happy"),
     "forgets to release": Broken(Engine(store=ForgetsToRelease), "end", "wallet cancel"),

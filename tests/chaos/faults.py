@@ -27,6 +27,10 @@ LATE: Final = timedelta(seconds=9)
 """How long after its call's deadline a provider may still do what it was asked: after the first
 look-up, and before "not found" is final.
 """
+LONG_AFTER: Final = timedelta(seconds=45)
+"""How long after that deadline a provider may do, or show, what it had said that it never heard of:
+"not found" was final by then, and believed.
+"""
 
 
 class Kind(StrEnum):
@@ -55,6 +59,8 @@ class Fault(StrEnum):
     GONE_AFTER = "gone after"
     NOT_REACHED = "not reached"
     LATE = "late"
+    BELATED = "belated"
+    HIDDEN = "hidden"
 
 
 _EVERYWHERE: Final = (
@@ -71,7 +77,7 @@ FAULTS: Final[Mapping[Kind, tuple[Fault, ...]]] = {
     Kind.READ: (Fault.FAIL_BEFORE, Fault.CRASH_BEFORE),
     Kind.LOOK_UP: (Fault.FAIL_BEFORE, Fault.CRASH_BEFORE),
     Kind.WRITE: _EVERYWHERE,
-    Kind.CALL: (*_EVERYWHERE, Fault.NOT_REACHED, Fault.LATE),
+    Kind.CALL: (*_EVERYWHERE, Fault.NOT_REACHED, Fault.LATE, Fault.BELATED, Fault.HIDDEN),
 }
 """What can happen at which kind of point."""
 
@@ -185,7 +191,8 @@ class Chaos:
     plan: Plan = field(default_factory=dict)
     met: list[Point] = field(default_factory=list)
     happened: list[tuple[Point, Fault | Meanwhile]] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
+    asked: list[Call] = field(default_factory=list)
+    hidden: dict[str, datetime] = field(default_factory=dict)
     others: dict[Other, Callable[[], object]] = field(default_factory=dict)
     quiet: bool = False
 
@@ -196,7 +203,9 @@ class Chaos:
     def meet(self, port: str, method: str, do: Callable[[], Any], call: Call | None) -> Any:
         kind = PORTS[port][1][method]
         if kind is Kind.CALL and call is not None:
-            self.asked.append(call.idempotency_key)
+            self.asked.append(call)
+        if kind is Kind.LOOK_UP and call is not None and self._hides(call.reference):
+            do = _shows_nothing
         if self.quiet:
             return do()
         point = Point(len(self.met), port, method, kind)
@@ -211,6 +220,10 @@ class Chaos:
         if kind is Kind.CALL or kind is Kind.LOOK_UP:
             return self._provider(planned, do, call)
         return self._broken(planned, do, point)
+
+    def _hides(self, reference: str) -> bool:
+        """Whether the provider does not show yet what it did under a reference."""
+        return reference in self.hidden and self.clock.now() < self.hidden[reference]
 
     def _meanwhile(self, planned: Meanwhile, do: Callable[[], Any]) -> Any:
         if not planned.after:
@@ -249,12 +262,15 @@ class Chaos:
         match fault:
             case Fault.NOT_REACHED:
                 return NotAttempted(reason="not_connected")
-            case Fault.FAIL_BEFORE | Fault.LATE:
-                if fault is Fault.LATE:
-                    self.clock.at(call.deadline + LATE, do)
+            case Fault.FAIL_BEFORE | Fault.LATE | Fault.BELATED:
+                if fault is not Fault.FAIL_BEFORE:
+                    after = LATE if fault is Fault.LATE else LONG_AFTER
+                    self.clock.at(call.deadline + after, do)
                 self.clock.advance(PROVIDER_TIMEOUT)
                 return Unknown(reason="timeout")
-            case Fault.FAIL_AFTER:
+            case Fault.FAIL_AFTER | Fault.HIDDEN:
+                if fault is Fault.HIDDEN:
+                    self.hidden[call.reference] = call.deadline + LONG_AFTER
                 do()
                 self.clock.advance(PROVIDER_TIMEOUT)
                 return Unknown(reason="timeout")
@@ -272,6 +288,10 @@ class Chaos:
                 raise AllGone(fault)
             case _:
                 raise InvocationDied(fault)
+
+
+def _shows_nothing() -> None:
+    """What a look-up finds that finds nothing."""
 
 
 class _Watched:

@@ -58,7 +58,8 @@ PROMISES: Final[Mapping[str, str]] = {
     "overspent": "no wallet is ever below zero, on any line of its statement",
     "derived": "wallets, statements, totals and views are what the facts alone come to",
     "end": "payments and holds have ended or wait for a human, hold nothing more, and stay so",
-    "provider": "its books agree with ours to the cent, and none of its keys is used twice",
+    "provider": "its books agree with ours to the cent; nothing is asked for but by who announced"
+    " it, and nothing that was asked for is done twice, whatever it shows and whenever",
     "key": "each request had one effect at most, and gets its first answer again",
     "chain": "the hashes of every stream follow from its rows",
     "bus": "every public fact was published, and nothing else",
@@ -110,6 +111,7 @@ def broken_promises(deployment: Deployment) -> list[str]:
         *_derived(deployment, histories),
         *_told(deployment, histories),
         *_asked_once(deployment),
+        *_done_once(deployment, histories),
         *_one_effect(deployment, histories),
         *_terminal(deployment),
         *(f"parked: {message['error']}" for message in deployment.parked),
@@ -291,10 +293,24 @@ def _told(deployment: Deployment, histories: Mapping[str, History]) -> Iterator[
 
 
 def _asked_once(deployment: Deployment) -> Iterator[str]:
-    """Only who announced a call makes it, so no key of the provider's is used twice."""
-    for key, times in Counter(deployment.chaos.asked).items():
+    """Only who announced a call makes it, and every attempt is announced."""
+    attempts = Counter((call.reference, call.attempt) for call in deployment.chaos.asked)
+    for (reference, attempt), times in attempts.items():
         if times > 1:
-            yield f"provider: asked {times} times under {key}"
+            yield f"provider: asked {times} times for attempt {attempt} of {reference}"
+
+
+def _done_once(deployment: Deployment, histories: Mapping[str, History]) -> Iterator[str]:
+    """The provider never holds two deeds for one operation, by its own books."""
+    for stream in histories:
+        done = Counter(
+            operation.reference
+            for operation in deployment.simulator.service.books.operations(stream)
+            if operation.decline is None
+        )
+        for reference, times in done.items():
+            if times > 1:
+                yield f"provider: did {reference} {times} times"
 
 
 def _one_effect(deployment: Deployment, histories: Mapping[str, History]) -> Iterator[str]:

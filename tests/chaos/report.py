@@ -29,7 +29,9 @@ again and again, and each time something else goes wrong at one of them:
 
 To *fail* is an error that the caller gets; to *repeat* is a call that the SDK sends twice; who
 *crashes* dies and is called again; who is *gone* dies together with its execution or its client;
-*late* is a call that the provider does after everybody has stopped waiting for it.
+*late* is a call that the provider does after everybody has stopped waiting for it. *Belated* is one
+that it does, and *hidden* one that it shows, only after it has said for long enough that it never
+heard of it.
 
 At each point a *second execution* of the same payment runs from start to end. Executions are
 *ended* before each of their states, and never redriven. *Others* come in between: {others}. Flows

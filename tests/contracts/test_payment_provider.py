@@ -78,6 +78,8 @@ def call(operation: Operation, attempt: int = 1) -> ProviderCall:
         operation=operation,
         operation_id=f"pay_1:{operation}",
         attempt=attempt,
+        key=attempt,
+        key_until=None,
         reference=f"pay_1:{operation}",
         owner="weaver",
         deadline=NOON,
@@ -152,6 +154,27 @@ def test_what_was_answered_is_found_and_nothing_else(provider: PaymentProvider, 
     assert provider.look_up(made, TEN, None) == answer
     nothing = PaymentAuthorized(amount=TEN, provider_reference="ch_1", method=None)
     assert provider.look_up(call(Operation.CAPTURE), TEN, nothing) is None
+
+
+@pytest.mark.parametrize("operation", Operation)
+def test_what_is_sent_again_under_its_key_is_the_same_thing(
+    simulator: Simulator, provider: PaymentProvider, operation: Operation
+) -> None:
+    """Its first answer was lost: the second attempt hears it."""
+    prefix = "tok" if operation is Operation.AUTHORIZATION else f"tok_{operation}"
+    token, authorization = f"{prefix}_timeout_then_success", None
+    if operation is not Operation.AUTHORIZATION:
+        authorization = held(provider, token)
+    if operation is Operation.REFUND:
+        assert authorization is not None
+        provider.capture(call(Operation.CAPTURE), authorization, TEN)
+    first = call(operation)
+    assert isinstance(asked(provider, first, token, authorization), Unknown)
+    for attempt in (2, 3):
+        again = replace(first, attempt=attempt)
+        assert isinstance(asked(provider, again, token, authorization), Approved)
+        assert times_done(simulator, operation) == 1
+    assert provider.key_retention > provider.not_found_final_after
 
 
 TROUBLED = [(name, kind) for name, token in TOKENS.items() for kind in token.fates or Kind]

@@ -1,8 +1,9 @@
 """The payment decider: rows of history, command and outcome, then theorems over any history."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import count
 
 import pytest
@@ -22,6 +23,7 @@ from florin.domain.money import Money
 from florin.domain.payment import (
     ATTEMPTS_MAX,
     NOTHING,
+    Call,
     Canceled,
     Captured,
     CaptureMethod,
@@ -48,6 +50,7 @@ from florin.domain.payment import (
     ProviderCallNotAttempted,
     ProviderCallStarted,
     ProviderCallUnanswered,
+    ProviderKeyExpired,
     Reason,
     RecordAnswer,
     RecordRisk,
@@ -57,6 +60,7 @@ from florin.domain.payment import (
     RiskDecision,
     StartCall,
     Step,
+    Undoing,
     decide,
     evolve,
     fold,
@@ -76,6 +80,7 @@ from florin.domain.refusals import Refusal
 from tests.support.examples import NOON, TEN, VISA, facts, initiate
 
 SOON = NOON + timedelta(seconds=12)
+TOMORROW = NOON + timedelta(days=1)
 OPERATIONS = {
     "authorization": Operation.AUTHORIZATION,
     "capture": Operation.CAPTURE,
@@ -93,23 +98,50 @@ def operation(name: str) -> Operation:
     return Operation.CAPTURE if name.startswith("cap") else Operation.REFUND
 
 
-def started(name: str, attempt: int = 1) -> ProviderCallStarted:
+def started(
+    name: str, attempt: int = 1, key: int | None = None, until: datetime | None = TOMORROW
+) -> ProviderCallStarted:
     return ProviderCallStarted(
         operation=operation(name),
         operation_id=name,
         attempt=attempt,
+        key=key or attempt,
+        key_until=until,
         reference=f"pay_1:{name}",
         owner="me",
         deadline=SOON,
     )
 
 
-def start(name: str) -> StartCall:
-    return StartCall(payment_id="pay_1", operation_id=name, owner="me", deadline=SOON)
+def start(name: str, deadline: datetime = SOON) -> StartCall:
+    return StartCall(
+        payment_id="pay_1", operation_id=name, owner="me", deadline=deadline, key_until=TOMORROW
+    )
 
 
-def answer(name: str, given: ProviderAnswer, attempt: int = 1) -> RecordAnswer:
-    return RecordAnswer(idempotency_key=f"pay_1:{name}:{attempt}", answer=given)
+def call(name: str, attempt: int = 1, key: int | None = None) -> Call:
+    return Call(
+        operation=operation(name),
+        operation_id=name,
+        attempt=attempt,
+        key=key or attempt,
+        key_until=TOMORROW,
+        reference=f"pay_1:{name}",
+        owner="me",
+        deadline=SOON,
+    )
+
+
+def answer(
+    name: str, given: ProviderAnswer, attempt: int = 1, key: int | None = None
+) -> RecordAnswer:
+    return RecordAnswer(call=call(name, attempt, key), answer=given)
+
+
+def key_expired(name: str, attempt: int = 1) -> ProviderKeyExpired:
+    return ProviderKeyExpired(
+        operation=operation(name), operation_id=name, attempt=attempt, key=attempt
+    )
 
 
 def unanswered(name: str) -> ProviderCallUnanswered:
@@ -118,17 +150,21 @@ def unanswered(name: str) -> ProviderCallUnanswered:
     )
 
 
-def not_attempted(name: str, attempt: int = 1) -> ProviderCallNotAttempted:
+def not_attempted(name: str, attempt: int = 1, certain: bool = True) -> ProviderCallNotAttempted:
     return ProviderCallNotAttempted(
-        operation=operation(name), operation_id=name, attempt=attempt, reason="refused"
+        operation=operation(name),
+        operation_id=name,
+        attempt=attempt,
+        reason="refused",
+        certain=certain,
     )
 
 
-def declined(name: str) -> ProviderCallDeclined:
+def declined(name: str, attempt: int = 1) -> ProviderCallDeclined:
     return ProviderCallDeclined(
         operation=operation(name),
         operation_id=name,
-        attempt=1,
+        attempt=attempt,
         code="card_declined",
         hardness=Hardness.SOFT,
     )
@@ -170,6 +206,7 @@ APPROVED = Approved(provider_reference="ch_1", method=VISA)
 NO = Declined(code="card_declined", hardness=Hardness.SOFT)
 SILENCE = Unknown(reason="read_timeout")
 UNREACHED = NotAttempted(reason="refused")
+UNHEARD_OF = NotAttempted(reason="not_found", certain=False)
 
 NEW: list[PaymentEvent] = [INITIATED, ASSESSED]
 ASKING = [*NEW, started("authorization")]
@@ -201,6 +238,91 @@ BACK = [*ASKED_BACK, PaymentRefunded(refund_id="ref_1", amount=euros(600))]
 GIVEN_UP = PaymentRefundFailed(
     refund_id="ref_1", amount=euros(600), fee_returned=euros(18), code="card_declined"
 )
+
+
+TOO_LATE = TOMORROW + timedelta(milliseconds=1)
+
+
+def doubted(history: list[PaymentEvent], name: str) -> list[PaymentEvent]:
+    """A history with one attempt more, of which the provider never heard."""
+    return [*history, started(name), not_attempted(name, certain=False)]
+
+
+def sent_again(history: list[PaymentEvent], name: str) -> list[PaymentEvent]:
+    return [*doubted(history, name), started(name, 2, key=1)]
+
+
+@pytest.mark.parametrize(
+    ("before", "name"),
+    [
+        (NEW, "authorization"),
+        (HELD, "capture"),
+        (WANTED, "cap_1"),
+        ([*PARTLY, wanted("cap_2", 400)], "cap_2"),
+        (UNDOING, "void"),
+        (REFUNDING, "ref_1"),
+    ],
+)
+class TestWhatMayHaveBeenDone:
+    """Any operation of which a provider says that it never heard, which may be wrong."""
+
+    def test_it_is_sent_again_under_its_key(self, before: list[PaymentEvent], name: str) -> None:
+        history = doubted(before, name)
+        assert decide(start(name), fold(history)) == (started(name, 2, key=1),)
+        last = start(name, deadline=TOMORROW)
+        assert decide(last, fold(history)) == (replace(started(name, 2, key=1), deadline=TOMORROW),)
+
+    def test_it_is_not_sent_when_its_key_may_be_forgotten(
+        self, before: list[PaymentEvent], name: str
+    ) -> None:
+        history = doubted(before, name)
+        late = start(name, deadline=TOO_LATE)
+        assert decide(late, fold(history)) == (key_expired(name),)
+        state = fold([*history, key_expired(name)])
+        assert isinstance(decide(late, state), Refusal)
+        assert outcome(state) in {Outcome.PARK, Outcome.COMPENSATE}
+
+    def test_it_has_its_time_from_the_first_time_on(
+        self, before: list[PaymentEvent], name: str
+    ) -> None:
+        history = [*sent_again(before, name), not_attempted(name, 2, certain=False)]
+        later = replace(start(name, deadline=TOO_LATE), key_until=TOO_LATE + timedelta(days=1))
+        first = replace(start(name), key_until=TOO_LATE + timedelta(days=1))
+        assert decide(first, fold(history)) == (started(name, 3, key=1),)
+        assert decide(later, fold(history)) == (replace(key_expired(name), attempt=2),)
+
+    def test_what_was_not_sent_the_second_time_may_have_been_the_first(
+        self, before: list[PaymentEvent], name: str
+    ) -> None:
+        history = [*sent_again(before, name), not_attempted(name, 2)]
+        assert decide(start(name), fold(history)) == (started(name, 3, key=1),)
+
+    def test_what_somebody_heard_of_the_first_time_counts_if_it_was_done(
+        self, before: list[PaymentEvent], name: str
+    ) -> None:
+        for history in (doubted(before, name), sent_again(before, name)):
+            state = fold(history)
+            (done,) = facts(decide(answer(name, APPROVED, 1), state))
+            after = fold([*history, done])
+            assert decide(answer(name, APPROVED, 2, key=1), after) == NOTHING
+            for nothing in (NO, SILENCE, UNREACHED):
+                assert decide(answer(name, nothing, 1), state) == NOTHING
+            assert decide(answer(name, APPROVED, 3), state) == NOTHING
+
+    def test_what_is_done_leaves_no_doubt(self, before: list[PaymentEvent], name: str) -> None:
+        history = sent_again(before, name)
+        (done,) = facts(decide(answer(name, APPROVED, 2, key=1), fold(history)))
+        state = fold([*history, done])
+        assert isinstance(state, Held | Captured | Undoing)
+        assert state.doubts == ()
+
+    def test_a_key_of_which_nothing_was_sent_is_not_kept(
+        self, before: list[PaymentEvent], name: str
+    ) -> None:
+        history = [*before, started(name), not_attempted(name)]
+        assert decide(start(name, deadline=TOO_LATE), fold(history)) == (
+            replace(started(name, 2), deadline=TOO_LATE),
+        )
 
 
 @pytest.mark.parametrize(
@@ -382,6 +504,24 @@ GIVEN_UP = PaymentRefundFailed(
             RequestRefund(refund_id="ref_2"),
             Refusal.AMOUNT_EXCEEDS_REFUNDABLE,
         ),
+        # What was declined under a key stays declined under it.
+        (
+            [*sent_again(UNDOING, "void"), declined("void", 2)],
+            start("void"),
+            (started("void", 3),),
+        ),
+        # An old attempt, of whose key nobody wrote down how long it is known.
+        (
+            [*NEW, started("authorization", until=None), not_attempted("authorization", 1, False)],
+            start("authorization"),
+            (key_expired("authorization"),),
+        ),
+        # By hand the same could be asked for again: not while it may have been done.
+        (
+            [*doubted(WANTED, "cap_1"), key_expired("cap_1")],
+            RequestCapture(capture_id="cap_2"),
+            Refusal.PROVIDER_ANSWER_PENDING,
+        ),
         (GONE, RequestRefund(refund_id="ref_1"), Refusal.PAYMENT_CANCELED),
         ([*REFUSED, FAILED], RequestRefund(refund_id="ref_1"), Refusal.PAYMENT_FAILED),
     ],
@@ -447,9 +587,42 @@ def test_a_refund_that_cannot_be_asked_for_is_given_up() -> None:
     assert outcome(fold([*history, *decided])) is Outcome.DONE
 
 
+def test_old_captures_of_which_nobody_heard_were_given_up() -> None:
+    """So what followed them still follows: that the same was asked for again."""
+    history = [*WANTED]
+    for attempt in range(1, ATTEMPTS_MAX + 1):
+        history.append(started("cap_1", attempt, until=None))
+        history.append(not_attempted("cap_1", attempt, certain=False))
+    state = fold([*history, wanted("cap_2", 600)])
+    assert isinstance(state, Held)
+    assert {doubt.call.operation_id for doubt in state.doubts} == {"cap_1"}
+
+
+def test_a_capture_that_was_made_is_not_found_late() -> None:
+    """Who asks about it by its reference finds it, also where an attempt had another key."""
+    state = fold([*doubted(HELD, "capture"), started("capture", 2), captured(1_000, 30)])
+    assert isinstance(state, Captured)
+    assert state.doubts == ()
+
+
+def test_a_refund_that_may_have_been_made_is_not_given_up() -> None:
+    """The last attempt was not made for certain; of the first nobody knows."""
+    history = doubted(REFUNDING, "ref_1")
+    for attempt in range(2, ATTEMPTS_MAX + 1):
+        history.append(started("ref_1", attempt, key=1))
+        history += facts(decide(answer("ref_1", UNREACHED, attempt, key=1), fold(history)))
+    assert history[-1] == not_attempted("ref_1", ATTEMPTS_MAX)
+    assert outcome(fold(history)) is Outcome.PARK
+
+
 @pytest.mark.parametrize(
     "history",
     [
+        [*ASKING, not_attempted("authorization"), started("authorization", 2, key=1)],
+        [*doubted(NEW, "authorization"), started("authorization", 2, key=3)],
+        [*NEW, key_expired("authorization")],
+        [*ASKING, not_attempted("authorization"), key_expired("authorization")],
+        [*sent_again(NEW, "authorization"), key_expired("authorization")],
         [ASSESSED],
         [INITIATED, INITIATED],
         [INITIATED, started("authorization")],
@@ -494,7 +667,7 @@ def test_a_cap_that_was_broken_has_no_state(history: list[PaymentEvent]) -> None
 
 # Any history: commands that fit the state more often than not, so that the deep states are met.
 
-answers = st.sampled_from([APPROVED, APPROVED, NO, SILENCE, UNREACHED])
+answers = st.sampled_from([APPROVED, APPROVED, NO, SILENCE, UNREACHED, UNHEARD_OF, UNHEARD_OF])
 amounts = st.sampled_from([Money(1, "EUR"), TEN, Money(333, "JPY"), Money(10_007, "KWD")])
 terms = st.builds(
     FeeTerms,
@@ -509,7 +682,7 @@ def fitting(state: Payment, given: ProviderAnswer) -> Command:
     """The command that the saga would give next, with the answer that chance gives."""
     for item in owed(state):
         if item.call is not None:
-            return RecordAnswer(idempotency_key=item.call.idempotency_key, answer=given)
+            return RecordAnswer(call=item.call, answer=given)
     match owed(state):
         case [item, *_] if item.step is Step.ASSESS_RISK:
             return RISK
@@ -532,7 +705,11 @@ asked_for = st.one_of(
         st.booleans(),
     ),
     st.just(RequestCancel()),
-    st.builds(start, st.sampled_from(["authorization", "capture", "void", "ref_1"])),
+    st.builds(
+        start,
+        st.sampled_from(["authorization", "capture", "void", "ref_1"]),
+        st.sampled_from([SOON, SOON, TOO_LATE]),
+    ),
     st.builds(answer, st.sampled_from(["authorization", "capture"]), answers, st.integers(1, 3)),
     st.just(Finish()),
 )
@@ -548,7 +725,7 @@ def books_of(history: list[PaymentEvent]) -> list[Entry]:
     return entries
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(
     amounts,
     terms,
@@ -580,6 +757,27 @@ def test_any_history_keeps_the_promises(
             again = decide(command, fold(history))
             assert again == NOTHING or isinstance(again, Refusal), "repeated, it changes nothing"
     check(history, amount)
+    check_keys(history)
+
+
+def check_keys(history: list[PaymentEvent]) -> None:
+    """Of one operation the provider never holds two deeds, whatever it shows and whenever: at no
+    time are there two keys under which something may have been done.
+    """
+    may_be_done: dict[str, set[int]] = defaultdict(set)
+    key = 0
+    for event in history:
+        match event:
+            case ProviderCallStarted():
+                key = event.key
+                may_be_done[event.operation_id].add(key)
+                assert len(may_be_done[event.operation_id]) == 1, "asked under a second key"
+            case ProviderCallNotAttempted(certain=True) if event.attempt == key:
+                may_be_done[event.operation_id].discard(key)
+            case ProviderCallDeclined():
+                may_be_done[event.operation_id].clear()
+            case _:
+                pass
 
 
 def check(history: list[PaymentEvent], amount: Money) -> None:
@@ -620,6 +818,7 @@ def booked(books: Mapping[tuple[Account, str], int], currency: str) -> dict[Acco
     return {account: books.get((account, currency), 0) for account in accounts}
 
 
+@settings(deadline=None)
 @given(st.sampled_from(CaptureMethod), st.lists(answers, max_size=12))
 def test_the_saga_always_ends(method: CaptureMethod, script: list[ProviderAnswer]) -> None:
     """Whatever a provider answers, if it answers in the end, no payment is left in between."""

@@ -18,6 +18,8 @@ def test_a_doubtful_look_up_is_told_even_to_who_wants_only_errors(
         operation=Operation.CAPTURE,
         operation_id="capture",
         attempt=2,
+        key=2,
+        key_until=None,
         reference="pay_1:capture",
         owner="weaver",
         deadline=NOON,

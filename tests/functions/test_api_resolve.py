@@ -118,6 +118,146 @@ def test_a_refund_that_a_provider_never_heard_of_is_not_taken_for_failed(world: 
     assert booked(world, REFUNDS_IN_TRANSIT) == (1_000, 1_000)
 
 
+def unheard_of_capture(world: World) -> tuple[str, str]:
+    """A payment by hand, and a capture of part of it of which the provider never heard."""
+    payment_id = world.payment(capture_method="manual")
+    world.run(payment_id, Step.ASSESS_RISK, Step.AUTHORIZE)
+    world.answering(capture=SILENT)
+    asked = {"amount": 300, "final": False}
+    capture_id = world.change(payment_id, "capture", asked, "c").body["capture_id"]
+    for _ in range(2 * ATTEMPTS_MAX + 1):
+        world.follow_up(payment_id)
+        world.clock.advance(timedelta(minutes=5))
+    world.answering()
+    assert shown(world, payment_id)["saga"]["status"] == "needs_operator"
+    return payment_id, capture_id
+
+
+def test_a_capture_that_a_provider_never_heard_of_is_not_asked_for_twice(world: World) -> None:
+    """It may have been made after all: who asked for it cannot ask for it again meanwhile."""
+    payment_id, capture_id = unheard_of_capture(world)
+    captures = [key for operation, key in world.provider.calls if operation is Operation.CAPTURE]
+    assert captures == [f"{payment_id}:{capture_id}:1"] * ATTEMPTS_MAX
+    for what in ("capture", "cancel"):
+        refused = world.change(payment_id, what, {}, f"{what}-2")
+        assert refused.refusal == (409, "provider_answer_pending", None)
+    named = {"provider_reference": "cap_9"}
+    assert resolve(world, payment_id, capture_id, "succeeded", **named).status == 201
+    assert shown(world, payment_id)["status"] == "succeeded"
+    assert world.change(payment_id, "capture", {}, "c-2").status == 201, "the rest of it"
+    world.follow_up(payment_id)
+    assert shown(world, payment_id)["captured"] == 1_000
+
+
+def test_what_an_operator_ruled_out_and_the_provider_took_goes_back(world: World) -> None:
+    """Also from a payment that was captured otherwise since."""
+    payment_id, capture_id = unheard_of_capture(world)
+    assert resolve(world, payment_id, capture_id, "declined").status == 201
+    assert world.change(payment_id, "capture", {"amount": 600}, "c-2").status == 201
+    world.follow_up(payment_id)
+    before = shown(world, payment_id)
+    assert (before["status"], before["captured"]) == ("succeeded", 600)
+    view = world.store.view(payment_id)
+    assert view is not None
+    assert view.due_at is not None, "it is asked about once more"
+    world.provider.shown[f"{payment_id}:{capture_id}"] = Approved(provider_reference="cap_9")
+    world.answering(refund=AWAY)
+    world.follow_up(payment_id)
+    assert booked(world, LATE_SUCCESS) == (0, 300)
+    world.answering()
+    world.follow_up(payment_id)
+    assert booked(world, LATE_SUCCESS) == (300, 300)
+    assert booked(world, receivable("scripted")) == (900, 300)
+    after = shown(world, payment_id)
+    assert (after["status"], after["captured"], after["refunded"]) == ("succeeded", 600, 0)
+    assert after["saga"]["status"] == "completed"
+    world.follow_up(payment_id)
+    assert shown(world, payment_id) == after, "once is enough"
+
+
+@pytest.mark.parametrize(("waited", "key"), [(timedelta(0), 1), (timedelta(days=2), 4)])
+def test_an_operators_word_lets_it_be_asked_for_once_more(
+    world: World, waited: timedelta, key: int
+) -> None:
+    """While the provider knows the key it is the same thing again, should the operator be wrong."""
+    payment_id, capture_id = unheard_of_capture(world)
+    world.clock.advance(waited)
+    assert resolve(world, payment_id, capture_id, "not_done").status == 201
+    world.follow_up(payment_id)
+    captures = [sent for operation, sent in world.provider.calls if operation is Operation.CAPTURE]
+    assert captures[ATTEMPTS_MAX:] == [f"{payment_id}:{capture_id}:{key}"]
+    assert shown(world, payment_id)["status"] == "succeeded"
+
+
+@pytest.mark.parametrize(("waited", "key"), [(timedelta(0), 1), (timedelta(days=2), 2)])
+def test_an_operators_word_on_an_open_call_lets_it_be_made_once_more(
+    world: World, waited: timedelta, key: int
+) -> None:
+    payment_id = unknown(world)
+    world.clock.advance(waited)
+    assert resolve(world, payment_id, "authorization", "not_done").status == 201
+    world.run(payment_id, Step.AUTHORIZE)
+    assert shown(world, payment_id)["status"] == "authorized"
+    assert world.provider.calls[-1][1] == f"{payment_id}:authorization:{key}"
+
+
+def test_an_operators_word_is_for_what_was_sent_before_it(world: World) -> None:
+    """What is sent afterwards and is forgotten too needs another word."""
+    payment_id, capture_id = unheard_of_capture(world)
+    assert resolve(world, payment_id, capture_id, "not_done").status == 201
+    world.answering(capture=SILENT)
+    world.follow_up(payment_id)
+    world.clock.advance(timedelta(days=2))
+    world.answering()
+    for _ in range(3):
+        world.follow_up(payment_id)
+    assert shown(world, payment_id)["saga"]["status"] == "needs_operator"
+    captures = [key for operation, key in world.provider.calls if operation is Operation.CAPTURE]
+    assert captures == [f"{payment_id}:{capture_id}:1"] * (ATTEMPTS_MAX + 1)
+    assert resolve(world, payment_id, capture_id, "not_done", "op-2").status == 201
+    world.follow_up(payment_id)
+    assert shown(world, payment_id)["status"] == "succeeded"
+
+
+def test_what_an_operator_grants_is_not_given_up_at_once(world: World) -> None:
+    payment_id = world.payment()
+    world.run(payment_id, Step.ASSESS_RISK, Step.AUTHORIZE, Step.CAPTURE)
+    world.answering(refund=SILENT)
+    refund_id = world.change(payment_id, "refund", {}, "r").body["refund_id"]
+    for _ in range(2 * ATTEMPTS_MAX + 1):
+        world.follow_up(payment_id)
+        world.clock.advance(timedelta(minutes=5))
+    world.clock.advance(timedelta(days=2))
+    world.answering(refund=AWAY)
+    assert resolve(world, payment_id, refund_id, "not_done").status == 201
+    for granted in range(ATTEMPTS_MAX):
+        assert shown(world, payment_id)["refunds"][0]["status"] == "pending", granted
+        world.follow_up(payment_id)
+    assert shown(world, payment_id)["refunds"][0]["status"] == "failed"
+
+
+def test_what_a_provider_may_have_forgotten_waits_for_an_operator(world: World) -> None:
+    payment_id = world.payment()
+    world.run(payment_id, Step.ASSESS_RISK, Step.AUTHORIZE, Step.CAPTURE)
+    world.answering(refund=SILENT)
+    refund_id = world.change(payment_id, "refund", {}, "r").body["refund_id"]
+    world.follow_up(payment_id)
+    world.clock.advance(timedelta(days=2))
+    world.answering()
+    for _ in range(3):
+        world.follow_up(payment_id)
+    refunds = [key for operation, key in world.provider.calls if operation is Operation.REFUND]
+    assert refunds == [f"{payment_id}:{refund_id}:1"]
+    payment = shown(world, payment_id)
+    assert payment["saga"]["status"] == "needs_operator"
+    facts = world.get("/payments/{payment_id}/events", payment_id).body["data"]
+    assert (facts[-1]["type"], facts[-1]["data"]["key"]) == ("payment.key_expired", 1)
+    assert resolve(world, payment_id, refund_id, "not_done").status == 201
+    world.follow_up(payment_id)
+    assert world.provider.calls[-1] == (Operation.REFUND, f"{payment_id}:{refund_id}:2")
+    assert shown(world, payment_id)["status"] == "refunded"
+
+
 def test_attempts_that_an_operator_grants_have_keys_of_their_own(world: World) -> None:
     payment_id = world.answering(capture=NO, void=AWAY).payment()
     world.run(payment_id, Step.ASSESS_RISK, Step.AUTHORIZE, *[Step.CAPTURE] + [Step.VOID] * 4)

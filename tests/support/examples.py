@@ -55,6 +55,7 @@ class ScriptedProvider(PaymentProvider):
     """
 
     not_found_final_after = timedelta(seconds=5)
+    key_retention = timedelta(hours=23)
 
     def __init__(self, **answers: ProviderAnswer) -> None:
         self.answers = answers

@@ -37,6 +37,7 @@ from florin.domain.payment import (
     ProviderCallNotAttempted,
     ProviderCallStarted,
     ProviderCallUnanswered,
+    ProviderKeyExpired,
 )
 from florin.ports import Batch
 
@@ -68,13 +69,19 @@ class Schema:
         return len(self.upcasts) + 1
 
 
+def _its_own_key(data: dict[str, Any]) -> dict[str, Any]:
+    """Every attempt had a key of its own, and nobody wrote down how long a provider knows it."""
+    return {**data, "key": data["attempt"], "key_until": None}
+
+
 SCHEMAS: Final = (
     Schema("payment.initiated", PaymentInitiated),
     Schema("payment.risk_assessed", PaymentRiskAssessed),
-    Schema("payment.call_started", ProviderCallStarted),
+    Schema("payment.call_started", ProviderCallStarted, (_its_own_key,)),
     Schema("payment.call_unanswered", ProviderCallUnanswered),
     Schema("payment.call_not_attempted", ProviderCallNotAttempted),
     Schema("payment.call_declined", ProviderCallDeclined),
+    Schema("payment.key_expired", ProviderKeyExpired),
     Schema("payment.authorized", PaymentAuthorized),
     Schema("payment.capture_requested", PaymentCaptureRequested),
     Schema("payment.captured", PaymentCaptured),

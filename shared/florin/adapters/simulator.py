@@ -30,6 +30,9 @@ NOT_FOUND_FINAL_AFTER: Final = timedelta(seconds=10)
 function may run, and nothing is hidden from look-ups longer than its table of tokens says: a test
 adds them up."""
 
+KEY_RETENTION: Final = timedelta(hours=23)
+"""The simulator knows its keys for a day, as providers do, and in fact for as long as its books."""
+
 NOTHING_DONE: Final = frozenset(
     {
         (400, "invalid_json"),
@@ -67,6 +70,7 @@ class SimulatorProvider:
     """`florin.ports.PaymentProvider` over the simulator's HTTP API."""
 
     not_found_final_after = NOT_FOUND_FINAL_AFTER
+    key_retention = KEY_RETENTION
 
     def __init__(
         self,

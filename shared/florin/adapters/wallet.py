@@ -16,6 +16,7 @@ class WalletProvider:
     """It approves. What somebody else announced and did not record is approved when looked up."""
 
     not_found_final_after = timedelta(0)
+    key_retention = timedelta(days=1)
 
     def authorize(self, call: Call, terms: PaymentInitiated) -> ProviderAnswer:
         return _approved(call)

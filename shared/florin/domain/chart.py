@@ -34,6 +34,7 @@ from florin.domain.payment import (
     ProviderCallNotAttempted,
     ProviderCallStarted,
     ProviderCallUnanswered,
+    ProviderKeyExpired,
     Unseen,
 )
 from florin.domain.provider import Operation
@@ -142,6 +143,7 @@ def entry_for(payment: Payment, event: PaymentEvent) -> Entry | None:
             | ProviderCallUnanswered()
             | ProviderCallNotAttempted()
             | ProviderCallDeclined()
+            | ProviderKeyExpired()
             | PaymentAuthorized()
             | PaymentCaptureRequested()
             | PaymentCancelRequested()

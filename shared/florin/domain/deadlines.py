@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from florin.domain.hold import Hold, OpenHold
-from florin.domain.payment import Canceled, Failed, Payment, owed
+from florin.domain.payment import Canceled, Captured, Failed, Payment, owed
 
 STALLED_AFTER: Final = timedelta(seconds=60)
 """An execution that lives has made the next fact by then, with all its retries."""
@@ -33,7 +33,8 @@ LOOKUPS_AFTER: Final = (
 """When who got no answer has it looked up by a message, to the second."""
 
 RECHECKS_AFTER: Final = (timedelta(hours=1), timedelta(days=1))
-"""When a provider is asked once more about what was only taken for not done of an ended payment."""
+"""When a provider is asked once more about what was only taken for not done, of a payment that has
+ended or was captured without it."""
 
 DAILY: Final = timedelta(days=1)
 
@@ -48,8 +49,8 @@ def payment_due_at(payment: Payment, last_at: datetime, resumes: int = 0) -> dat
         else last_at + stalled_after(resumes)
         for item in owed(payment)
     ]
-    if isinstance(payment, Failed | Canceled) and payment.doubts and resumes < len(RECHECKS_AFTER):
-        due.append(last_at + RECHECKS_AFTER[resumes])
+    if isinstance(payment, Captured | Failed | Canceled) and payment.doubts:
+        due += [last_at + later for later in RECHECKS_AFTER[resumes : resumes + 1]]
     return min(due, default=None)
 
 

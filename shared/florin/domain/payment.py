@@ -87,14 +87,18 @@ class Reason(StrEnum):
 class Call:
     """One attempt at one operation, from its intent until its answer.
 
-    `reference` is our name for the operation, by which it can be looked up, and with `attempt` it
-    makes the provider's idempotency key; `owner` is the invocation that may call; after
-    `deadline` that invocation is gone and anybody may look the operation up.
+    `reference` is our name for the operation, by which it can be looked up, and with `key` it makes
+    the provider's idempotency key: that of an earlier attempt where this one sends it again.
+    Until `key_until` the provider certainly knows that key, if anybody knows how long it does.
+    `owner` is the invocation that may call; after `deadline` that invocation is gone and anybody
+    may look the operation up.
     """
 
     operation: Operation
     operation_id: str
     attempt: int
+    key: int
+    key_until: datetime | None
     reference: str
     owner: str
     deadline: datetime
@@ -102,7 +106,25 @@ class Call:
 
     @property
     def idempotency_key(self) -> str:
-        return f"{self.reference}:{self.attempt}"
+        return f"{self.reference}:{self.key}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenKey:
+    """A key under which something may have been done: until that is known, it is the only one.
+
+    Sent again before `until`, it cannot be done twice. `expired` says that this time is over, and
+    `released` that an operator has said since that nothing was done.
+    """
+
+    key: int
+    until: datetime | None
+    expired: bool = False
+    released: bool = False
+
+    def covers(self, moment: datetime) -> bool:
+        """Whether what arrives at this moment is known to be the same thing again."""
+        return self.until is not None and moment <= self.until
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,19 +192,23 @@ class RecordRisk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartCall:
-    """Announce a call that is owed, in the name of the invocation that will make it."""
+    """Announce a call that is owed, in the name of the invocation that will make it.
+
+    `key_until` is how long the provider knows a key that it is given now.
+    """
 
     payment_id: str
     operation_id: str
     owner: str
     deadline: datetime
+    key_until: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordAnswer:
-    """What became of the attempt with this idempotency key."""
+    """What became of a call."""
 
-    idempotency_key: str
+    call: Call
     answer: ProviderAnswer
 
 
@@ -269,11 +295,13 @@ class PaymentRiskAssessed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderCallStarted:
-    """The intent: from here on the provider may have been asked."""
+    """The intent: from here on the provider may have been asked, under the key of attempt `key`."""
 
     operation: Operation
     operation_id: str
     attempt: int
+    key: int
+    key_until: datetime | None
     reference: str
     owner: str
     deadline: datetime
@@ -307,6 +335,16 @@ class ProviderCallDeclined:
     attempt: int
     code: str
     hardness: Hardness
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderKeyExpired:
+    """It may have been done, and the provider may have forgotten the key: it is not sent again."""
+
+    operation: Operation
+    operation_id: str
+    attempt: int
+    key: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -443,6 +481,7 @@ PaymentEvent = (
     | ProviderCallUnanswered
     | ProviderCallNotAttempted
     | ProviderCallDeclined
+    | ProviderKeyExpired
     | PaymentAuthorized
     | PaymentCaptureRequested
     | PaymentCaptured
@@ -471,7 +510,9 @@ class Capture:
     amount: Money
     final: bool
     attempts: int = 0
+    granted: int = 0
     call: Call | None = None
+    open_key: OpenKey | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -484,6 +525,7 @@ class Refund:
     attempts: int = 0
     granted: int = 0
     call: Call | None = None
+    open_key: OpenKey | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -494,6 +536,7 @@ class Return:
     attempts: int = 0
     granted: int = 0
     call: Call | None = None
+    open_key: OpenKey | None = None
 
     @property
     def operation(self) -> Operation:
@@ -530,6 +573,7 @@ class Pending:
     risk: RiskDecision | None = None
     attempts: int = 0
     call: Call | None = None
+    open_key: OpenKey | None = None
     doubts: tuple[Doubt, ...] = ()
 
 
@@ -548,7 +592,8 @@ class Captured:
     """Something was captured; `closed` when nothing more can be.
 
     `refunded` and `fee_returned` are what went back, `refunds` what is on its way; `returned` is
-    what each wallet got back of what it had given, in minor units by account.
+    what each wallet got back of what it had given, in minor units by account. `returns` is money
+    that nobody had asked for any more and that goes back.
     """
 
     terms: PaymentInitiated
@@ -561,6 +606,8 @@ class Captured:
     capture: Capture | None = None
     refunds: Mapping[str, Refund] = field(default_factory=dict)
     returned: Mapping[str, int] = field(default_factory=dict)
+    doubts: tuple[Doubt, ...] = ()
+    returns: Mapping[str, Return] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.captured <= self.authorization.amount:
@@ -604,6 +651,7 @@ class Undoing:
     attempts: int = 0
     granted: int = 0
     call: Call | None = None
+    open_key: OpenKey | None = None
     doubts: tuple[Doubt, ...] = ()
 
 
@@ -672,11 +720,13 @@ class Owed:
     attempts: int = 0
     granted: int = 0
     call: Call | None = None
+    open_key: OpenKey | None = None
 
     @property
     def is_exhausted(self) -> bool:
         """Whether it was tried as often as it may be, and is not being tried."""
-        return self.call is None and self.attempts >= ATTEMPTS_MAX + self.granted
+        expired = self.open_key is not None and self.open_key.expired
+        return self.call is None and (expired or self.attempts >= ATTEMPTS_MAX + self.granted)
 
 
 def owed(payment: Payment) -> tuple[Owed, ...]:
@@ -685,20 +735,10 @@ def owed(payment: Payment) -> tuple[Owed, ...]:
         case Unseen():
             return ()
         case Failed(returns=returns) | Canceled(returns=returns):
-            return tuple(
-                Owed(
-                    step=Step.VOID if one.operation is Operation.VOID else Step.REFUND,
-                    operation=one.operation,
-                    operation_id=return_id,
-                    attempts=one.attempts,
-                    granted=one.granted,
-                    call=one.call,
-                )
-                for return_id, one in returns.items()
-            )
+            return tuple(_owed_returns(returns))
         case Pending(risk=None):
             return (Owed(step=Step.ASSESS_RISK),)
-        case Pending(attempts=attempts, call=call):
+        case Pending(attempts=attempts, call=call, open_key=open_key):
             return (
                 Owed(
                     step=Step.AUTHORIZE,
@@ -706,18 +746,19 @@ def owed(payment: Payment) -> tuple[Owed, ...]:
                     operation_id=AUTHORIZATION,
                     attempts=attempts,
                     call=call,
+                    open_key=open_key,
                 ),
             )
-        case Held(terms=terms, capture=None):
+        case Held(terms=terms, capture=None, authorization=held):
             automatic = terms.capture_method is CaptureMethod.AUTOMATIC
-            return (_owed_capture(CAPTURE, 0, None),) if automatic else ()
+            return (_owed_capture(_whole(held)),) if automatic else ()
         case Held(capture=capture) if capture is not None:
-            return (_owed_capture(capture.capture_id, capture.attempts, capture.call),)
+            return (_owed_capture(capture),)
         case Captured() as captured:
             return tuple(_owed_after_capture(captured))
         case Undoing(authorization=None):
             return (Owed(step=Step.FINISH),)
-        case Undoing(attempts=attempts, granted=granted, call=call):
+        case Undoing(attempts=attempts, granted=granted, call=call, open_key=open_key):
             return (
                 Owed(
                     step=Step.VOID,
@@ -726,26 +767,33 @@ def owed(payment: Payment) -> tuple[Owed, ...]:
                     attempts=attempts,
                     granted=granted,
                     call=call,
+                    open_key=open_key,
                 ),
             )
         case _:
             raise AssertionError(f"nobody knows what {payment} owes")
 
 
-def _owed_capture(capture_id: str, attempts: int, call: Call | None) -> Owed:
+def _whole(held: PaymentAuthorized) -> Capture:
+    """The capture of an automatic payment, which nobody requests: it begins with its call."""
+    return Capture(capture_id=CAPTURE, amount=held.amount, final=True)
+
+
+def _owed_capture(capture: Capture) -> Owed:
     return Owed(
         step=Step.CAPTURE,
         operation=Operation.CAPTURE,
-        operation_id=capture_id,
-        attempts=attempts,
-        call=call,
+        operation_id=capture.capture_id,
+        attempts=capture.attempts,
+        granted=capture.granted,
+        call=capture.call,
+        open_key=capture.open_key,
     )
 
 
 def _owed_after_capture(payment: Captured) -> Iterator[Owed]:
     if payment.capture is not None:
-        capture = payment.capture
-        yield _owed_capture(capture.capture_id, capture.attempts, capture.call)
+        yield _owed_capture(payment.capture)
     for refund in payment.refunds.values():
         yield Owed(
             step=Step.REFUND,
@@ -754,6 +802,21 @@ def _owed_after_capture(payment: Captured) -> Iterator[Owed]:
             attempts=refund.attempts,
             granted=refund.granted,
             call=refund.call,
+            open_key=refund.open_key,
+        )
+    yield from _owed_returns(payment.returns)
+
+
+def _owed_returns(returns: Mapping[str, Return]) -> Iterator[Owed]:
+    for return_id, one in returns.items():
+        yield Owed(
+            step=Step.VOID if one.operation is Operation.VOID else Step.REFUND,
+            operation=one.operation,
+            operation_id=return_id,
+            attempts=one.attempts,
+            granted=one.granted,
+            call=one.call,
+            open_key=one.open_key,
         )
 
 
@@ -809,10 +872,7 @@ def decide(command: Command, payment: Payment) -> tuple[PaymentEvent, ...] | Ref
         case StartCall():
             return _start(command, payment)
         case RecordAnswer():
-            for call in open_calls(payment):
-                if call.idempotency_key == command.idempotency_key:
-                    return _answered(call, command.answer, payment)
-            return NOTHING
+            return _record(command, payment)
         case Finish():
             return _finish(payment)
         case Resolve():
@@ -942,17 +1002,45 @@ def _start(asked: StartCall, payment: Payment) -> tuple[PaymentEvent, ...] | Ref
             return Refusal.PROVIDER_ANSWER_PENDING
         if item.is_exhausted:
             return Refusal.ATTEMPTS_EXHAUSTED
+        attempt, known = item.attempts + 1, item.open_key
+        again = known is not None and known.covers(asked.deadline)
+        if known is not None and not (again or known.released):
+            return (
+                ProviderKeyExpired(
+                    operation=item.operation,
+                    operation_id=item.operation_id,
+                    attempt=item.attempts,
+                    key=known.key,
+                ),
+            )
         return (
             ProviderCallStarted(
                 operation=item.operation,
                 operation_id=item.operation_id,
-                attempt=item.attempts + 1,
+                attempt=attempt,
+                key=known.key if known is not None and again else attempt,
+                key_until=known.until if known is not None and again else asked.key_until,
                 reference=f"{asked.payment_id}:{item.operation_id}",
                 owner=asked.owner,
                 deadline=asked.deadline,
             ),
         )
     return Refusal.NO_CALL_OWED
+
+
+def _record(told: RecordAnswer, payment: Payment) -> tuple[PaymentEvent, ...]:
+    """What follows from what somebody heard of a call: of one that is open, or of an earlier one
+    under the same key. Of that only counts that it was done, for whoever sends it again is told so.
+    """
+    for item in owed(payment):
+        if item.operation_id != told.call.operation_id:
+            continue
+        if item.call is not None and item.call.attempt == told.call.attempt:
+            return _answered(item.call, told.answer, payment)
+        same = item.open_key is not None and item.open_key.key == told.call.key
+        if same and isinstance(told.answer, Approved):
+            return (_approved(told.call, told.answer, payment),)
+    return NOTHING
 
 
 def _answered(call: Call, answer: ProviderAnswer, payment: Payment) -> tuple[PaymentEvent, ...]:
@@ -974,9 +1062,9 @@ def _answered(call: Call, answer: ProviderAnswer, payment: Payment) -> tuple[Pay
                 reason=reason,
                 certain=certain,
             )
-            # Who only never heard of a refund may have made it: then an operator has to say.
-            last = certain and attempt >= ATTEMPTS_MAX
-            return (closed, *_refund_failed(call, payment, reason)) if last else (closed,)
+            if certain and _is_last(call, payment):
+                return (closed, *_refund_failed(call, payment, reason))
+            return (closed,)
         case Declined(code=code, hardness=hardness):
             declined = ProviderCallDeclined(
                 operation=operation,
@@ -992,9 +1080,19 @@ def _answered(call: Call, answer: ProviderAnswer, payment: Payment) -> tuple[Pay
             assert_never(answer)
 
 
+def _is_last(call: Call, payment: Payment) -> bool:
+    """Whether there is nothing left to try, and nothing that may have been done after all: who only
+    never heard of a refund may have made it, so then an operator has to say.
+    """
+    return any(
+        item.call == call and item.open_key is None and call.attempt >= ATTEMPTS_MAX + item.granted
+        for item in owed(payment)
+    )
+
+
 def _refund_failed(call: Call, payment: Payment, code: str) -> tuple[PaymentEvent, ...]:
     """What a refund that will not happen gives back to those who had paid for it."""
-    if call.operation is not Operation.REFUND or not isinstance(payment, Captured):
+    if not isinstance(payment, Captured) or call.operation_id not in payment.refunds:
         return ()
     refund = payment.refunds[call.operation_id]
     return (
@@ -1015,17 +1113,19 @@ def _approved(call: Call, answer: Approved, payment: Payment) -> PaymentEvent:
                 provider_reference=answer.provider_reference,
                 method=answer.method,
             )
+        case operation, (
+            Failed(returns=returns) | Canceled(returns=returns) | Captured(returns=returns)
+        ) if call.operation_id in returns:
+            found = returns[call.operation_id].found
+            return PaymentReturned(
+                return_id=call.operation_id, operation=operation, amount=found.amount
+            )
         case Operation.CAPTURE, Held(terms=terms, authorization=held, capture=capture) if capture:
             return _captured(terms, capture, Money(0, held.amount.currency), held.amount)
         case Operation.CAPTURE, Captured(terms=terms, capture=capture) as paid if capture:
             return _captured(terms, capture, paid.captured, paid.capturable)
         case Operation.VOID, Undoing(authorization=PaymentAuthorized(amount=amount)):
             return PaymentVoided(amount=amount)
-        case operation, (Failed(returns=returns) | Canceled(returns=returns)):
-            found = returns[call.operation_id].found
-            return PaymentReturned(
-                return_id=call.operation_id, operation=operation, amount=found.amount
-            )
         case Operation.REFUND, Captured(refunds=refunds):
             refund = refunds[call.operation_id]
             return PaymentRefunded(
@@ -1114,6 +1214,8 @@ def _last_call(item: Owed) -> Call:
         operation=item.operation,
         operation_id=item.operation_id,
         attempt=item.attempts,
+        key=item.attempts if item.open_key is None else item.open_key.key,
+        key_until=None,
         reference="",
         owner="",
         deadline=datetime.min.replace(tzinfo=UTC),
@@ -1121,9 +1223,9 @@ def _last_call(item: Owed) -> Call:
 
 
 def _found_late(asked: RecordLateSuccess, payment: Payment) -> tuple[PaymentEvent, ...] | Refusal:
-    if not isinstance(payment, Failed | Canceled) or asked.doubt not in payment.doubts:
+    if not isinstance(payment, Captured | Failed | Canceled) or asked.doubt not in payment.doubts:
         return NOTHING
-    call, known = asked.doubt.call, payment.was_authorized
+    call, known = asked.doubt.call, authorization_of(payment)
     if (
         call.operation is Operation.AUTHORIZATION
         and known is not None
@@ -1141,6 +1243,11 @@ def _found_late(asked: RecordLateSuccess, payment: Payment) -> tuple[PaymentEven
     )
 
 
+def authorization_of(payment: Captured | Failed | Canceled) -> PaymentAuthorized | None:
+    """What the provider held for a payment, if it ever did."""
+    return payment.authorization if isinstance(payment, Captured) else payment.was_authorized
+
+
 # The fold.
 
 
@@ -1151,14 +1258,15 @@ def evolve(payment: Payment, event: PaymentEvent) -> Payment:
             return Pending(terms=event)
         case Pending(risk=None, call=None), PaymentRiskAssessed(decision=decision):
             return replace(payment, risk=decision)
-        case Pending(terms=terms, call=Call(), doubts=doubts), PaymentAuthorized():
-            return Held(terms=terms, authorization=event, doubts=doubts)
+        case ((Pending(call=Call()) | Pending(open_key=OpenKey())), PaymentAuthorized()):
+            doubts = _authorized_for_sure(payment)
+            return Held(terms=payment.terms, authorization=event, doubts=doubts)
 
         case Held(capture=None), PaymentCaptureRequested():
             return replace(payment, capture=_wanted(event))
         case Captured(closed=False, capture=None), PaymentCaptureRequested():
             return replace(payment, capture=_wanted(event))
-        case Held(capture=Capture(call=Call())), PaymentCaptured():
+        case Held(capture=Capture() as capture), PaymentCaptured() if _may_be_done(capture):
             nothing = Money(0, event.amount.currency)
             return Captured(
                 terms=payment.terms,
@@ -1168,14 +1276,16 @@ def evolve(payment: Payment, event: PaymentEvent) -> Payment:
                 closed=event.final,
                 refunded=nothing,
                 fee_returned=nothing,
+                doubts=_captured_for_sure(payment.doubts, capture),
             )
-        case Captured(capture=Capture(call=Call())), PaymentCaptured():
+        case Captured(capture=Capture() as capture), PaymentCaptured() if _may_be_done(capture):
             return replace(
                 payment,
                 captured=payment.captured + event.amount,
                 fee=payment.fee + event.fee,
                 closed=event.final,
                 capture=None,
+                doubts=_captured_for_sure(payment.doubts, capture),
             )
 
         case Pending(call=None), PaymentCancelRequested(reason=reason):
@@ -1183,10 +1293,10 @@ def evolve(payment: Payment, event: PaymentEvent) -> Payment:
         case Held(capture=None), PaymentCancelRequested(reason=reason):
             return _undoing(payment, Canceling(reason=reason))
         case Undoing(authorization=PaymentAuthorized()), PaymentVoided():
-            return replace(payment, authorization=None, call=None, attempts=0)
+            return replace(payment, authorization=None, call=None, attempts=0, open_key=None)
         case Undoing(authorization=None), (PaymentFailed() | PaymentCanceled()):
             return _ended(payment, event)
-        case ((Failed() | Canceled()), (PaymentFoundLate() | PaymentReturned())):
+        case ((Captured() | Failed() | Canceled()), (PaymentFoundLate() | PaymentReturned())):
             return _found(payment, event)
 
         case _, PaymentOperationResolved():
@@ -1206,6 +1316,7 @@ def evolve(payment: Payment, event: PaymentEvent) -> Payment:
             | ProviderCallUnanswered()
             | ProviderCallNotAttempted()
             | ProviderCallDeclined()
+            | ProviderKeyExpired()
         ):
             return _called(payment, event)
         case _:
@@ -1239,6 +1350,24 @@ def _after_capture(
             return replace(payment, refunds=_without(payment.refunds, refund_id)[1])
         case _:
             raise AssertionError(f"{event} cannot follow {payment}")
+
+
+def _may_be_done(capture: Capture) -> bool:
+    """Whether it was asked for and nobody has said that it was not done."""
+    return capture.call is not None or capture.open_key is not None
+
+
+def _authorized_for_sure(payment: Pending) -> tuple[Doubt, ...]:
+    """The doubts that are left: what was sent under this key was this authorization."""
+    key = payment.call.key if payment.call is not None else None
+    if payment.open_key is not None:
+        key = payment.open_key.key
+    return tuple(doubt for doubt in payment.doubts if doubt.call.key != key)
+
+
+def _captured_for_sure(doubts: tuple[Doubt, ...], capture: Capture) -> tuple[Doubt, ...]:
+    """The doubts that are left: who asks about this capture finds it, whatever its key was."""
+    return tuple(doubt for doubt in doubts if doubt.call.operation_id != capture.capture_id)
 
 
 def _wanted(event: PaymentCaptureRequested) -> Capture:
@@ -1289,8 +1418,12 @@ def _ended(payment: Undoing, event: PaymentFailed | PaymentCanceled) -> Payment:
             raise AssertionError(f"{event} cannot follow {payment}")
 
 
-def _found(payment: Failed | Canceled, event: PaymentFoundLate | PaymentReturned) -> Payment:
-    """A payment that has ended, with what was found since and is not back with the payer."""
+def _found(
+    payment: Captured | Failed | Canceled, event: PaymentFoundLate | PaymentReturned
+) -> Payment:
+    """A payment that was decided without it, with what was found since and is not back with the
+    payer.
+    """
     if isinstance(event, PaymentReturned):
         left = {key: one for key, one in payment.returns.items() if key != event.return_id}
         return replace(payment, returns=left)
@@ -1314,24 +1447,37 @@ def _resolved(payment: Payment, event: PaymentOperationResolved) -> Payment:
         if event.verdict is Verdict.SUCCEEDED:
             return payment
         if item.call is not None:
+            open_key = OpenKey(key=item.call.key, until=item.call.key_until, released=True)
+            payment = _with_call(payment, item, item.call, item.attempts, open_key)
             return _doubting(payment, item.call)
+        declined = item.step is Step.CAPTURE and event.verdict is Verdict.DECLINED
+        if isinstance(payment, Held | Captured) and declined:
+            return replace(payment, capture=None)
         return _granted(payment, item)
     raise AssertionError(f"{event} cannot follow {payment}")
 
 
 def _granted(payment: Payment, item: Owed) -> Payment:
     """The payment with as many more attempts at something as it may have at first. They go on
-    counting: each has a key of its own at the provider.
+    counting, and what nobody knew of counts as not done where the provider cannot tell any more.
     """
-    more = item.granted + ATTEMPTS_MAX
+    more, open_key = item.granted + ATTEMPTS_MAX, item.open_key
+    if open_key is not None:
+        open_key = replace(open_key, expired=False, released=True)
     match payment:
         case Undoing():
-            return replace(payment, granted=more)
-        case Failed(returns=returns) | Canceled(returns=returns):
-            one = replace(returns[item.operation_id], granted=more)
+            return replace(payment, granted=more, open_key=open_key)
+        case Failed(returns=returns) | Canceled(returns=returns) | Captured(returns=returns) if (
+            item.operation_id in returns
+        ):
+            one = replace(returns[item.operation_id], granted=more, open_key=open_key)
             return replace(payment, returns={**returns, item.operation_id: one})
+        case Held(capture=capture) | Captured(capture=capture) if (
+            item.step is Step.CAPTURE and capture is not None
+        ):
+            return replace(payment, capture=replace(capture, granted=more, open_key=open_key))
         case Captured(refunds=refunds):
-            refund = replace(refunds[item.operation_id], granted=more)
+            refund = replace(refunds[item.operation_id], granted=more, open_key=open_key)
             return replace(payment, refunds={**refunds, item.operation_id: refund})
         case _:
             raise AssertionError(f"{item} cannot be exhausted on {payment}")
@@ -1342,7 +1488,10 @@ def _doubting(payment: Payment, call: Call) -> Payment:
     match payment:
         case Pending(terms=terms, doubts=doubts):
             doubt = Doubt(call=call, amount=terms.amount)
-        case Held(capture=Capture(amount=amount), doubts=doubts):
+        case (
+            Held(capture=Capture(capture_id=call.operation_id, amount=amount), doubts=doubts)
+            | Captured(capture=Capture(capture_id=call.operation_id, amount=amount), doubts=doubts)
+        ):
             doubt = Doubt(call=call, amount=amount)
         case _:
             return payment
@@ -1350,7 +1499,11 @@ def _doubting(payment: Payment, call: Call) -> Payment:
 
 
 ProviderCallEvent = (
-    ProviderCallStarted | ProviderCallUnanswered | ProviderCallNotAttempted | ProviderCallDeclined
+    ProviderCallStarted
+    | ProviderCallUnanswered
+    | ProviderCallNotAttempted
+    | ProviderCallDeclined
+    | ProviderKeyExpired
 )
 
 
@@ -1361,51 +1514,93 @@ def _called(payment: Payment, event: ProviderCallEvent) -> Payment:
             pass
         case _:
             raise AssertionError(f"{event} cannot follow {payment}")
+    attempts, open_key = item.attempts, item.open_key
     match event:
-        case ProviderCallStarted() if item.call is None and event.attempt == item.attempts + 1:
+        case ProviderCallStarted() if item.call is None and event.attempt == attempts + 1:
             call = Call(
                 operation=event.operation,
                 operation_id=event.operation_id,
                 attempt=event.attempt,
+                key=event.key,
+                key_until=event.key_until,
                 reference=event.reference,
                 owner=event.owner,
                 deadline=event.deadline,
             )
-            return _with_call(payment, item, call, event.attempt)
+            again = open_key is not None and open_key.key == event.key
+            if not again and event.key != event.attempt:
+                raise AssertionError(f"{event} cannot follow {payment}")
+            # Whoever said that nothing was done knows nothing of this time.
+            kept = replace(open_key, released=False) if again and open_key else None
+            return _with_call(payment, item, call, event.attempt, kept)
         case ProviderCallUnanswered() if item.call is not None:
-            return _with_call(payment, item, replace(item.call, unanswered=True), item.attempts)
+            return _with_call(
+                payment, item, replace(item.call, unanswered=True), attempts, open_key
+            )
         case ProviderCallNotAttempted(reason=code) if item.call is not None:
             if not event.certain:
                 payment = _doubting(payment, item.call)
-            if item.attempts < ATTEMPTS_MAX or item.step in {Step.VOID, Step.REFUND}:
-                return _with_call(payment, item, None, item.attempts)
+                open_key = open_key or OpenKey(key=item.call.key, until=item.call.key_until)
+            if attempts < ATTEMPTS_MAX + item.granted or _stays(payment, item, open_key):
+                return _with_call(payment, item, None, attempts, open_key)
             return _given_up(payment, Failing(reason=Reason.PROVIDER_UNAVAILABLE, code=code))
         case ProviderCallDeclined(code=code) if item.call is not None:
             if item.step in {Step.VOID, Step.REFUND}:
-                return _with_call(payment, item, None, item.attempts)
+                return _with_call(payment, item, None, attempts, None)
             pending = isinstance(payment, Pending)
             reason = Reason.DECLINED if pending else Reason.CAPTURE_DECLINED
             return _given_up(payment, Failing(reason=reason, code=code))
+        case ProviderKeyExpired(key=key) if (
+            item.call is None and open_key is not None and open_key.key == key
+        ):
+            if _stays(payment, item, open_key):
+                expired = replace(open_key, expired=True)
+                return _with_call(payment, item, None, attempts, expired)
+            code = "key_expired"
+            return _given_up(payment, Failing(reason=Reason.PROVIDER_UNAVAILABLE, code=code))
         case _:
             raise AssertionError(f"{event} cannot follow {payment}")
 
 
-def _with_call(payment: Payment, item: Owed, call: Call | None, attempts: int) -> Payment:
+def _stays(payment: Payment, item: Owed, open_key: OpenKey | None) -> bool:
+    """Whether what cannot be tried any more waits for an operator, and is not given up.
+
+    An undo and what gives back have to be done; and a merchant who captures by hand could ask for
+    the same again while nobody knows of the first, which before keys were kept was possible.
+    """
+    if item.step in {Step.VOID, Step.REFUND}:
+        return True
+    by_hand = isinstance(payment, Captured) or (
+        isinstance(payment, Held) and payment.terms.capture_method is CaptureMethod.MANUAL
+    )
+    return by_hand and open_key is not None and open_key.until is not None
+
+
+def _with_call(
+    payment: Payment, item: Owed, call: Call | None, attempts: int, open_key: OpenKey | None
+) -> Payment:
     """The state with the call of one of the things it owes opened, changed or closed."""
     match payment:
         case Pending() | Undoing():
-            return replace(payment, call=call, attempts=attempts)
-        case Failed(returns=returns) | Canceled(returns=returns):
-            one = replace(returns[item.operation_id], call=call, attempts=attempts)
+            return replace(payment, call=call, attempts=attempts, open_key=open_key)
+        case Failed(returns=returns) | Canceled(returns=returns) | Captured(returns=returns) if (
+            item.operation_id in returns
+        ):
+            one = replace(
+                returns[item.operation_id], call=call, attempts=attempts, open_key=open_key
+            )
             return replace(payment, returns={**returns, item.operation_id: one})
         case Held(authorization=held, capture=capture):
-            # The capture of an automatic payment is not requested: it begins with its call.
-            capture = capture or Capture(capture_id=CAPTURE, amount=held.amount, final=True)
-            return replace(payment, capture=replace(capture, call=call, attempts=attempts))
+            capture = capture or _whole(held)
+            tried = replace(capture, call=call, attempts=attempts, open_key=open_key)
+            return replace(payment, capture=tried)
         case Captured(capture=capture) if item.step is Step.CAPTURE and capture is not None:
-            return replace(payment, capture=replace(capture, call=call, attempts=attempts))
+            tried = replace(capture, call=call, attempts=attempts, open_key=open_key)
+            return replace(payment, capture=tried)
         case Captured(refunds=refunds):
-            refund = replace(refunds[item.operation_id], call=call, attempts=attempts)
+            refund = replace(
+                refunds[item.operation_id], call=call, attempts=attempts, open_key=open_key
+            )
             return replace(payment, refunds={**refunds, item.operation_id: refund})
         case _:
             raise AssertionError(f"{item} is not owed by {payment}")
