@@ -57,7 +57,12 @@ def served(source: str) -> Json:
     """The document that readers get."""
     document = yaml.safe_load(source)
     gateway = gateway_codes(document)
+    schemes = caller_schemes(document)
     document = without_gateway_keys(document)
+    document["security"] = _asked_of_callers(document["security"], schemes)
+    for _, _, operation in operations(document):
+        if "security" in operation:
+            operation["security"] = _asked_of_callers(operation["security"], schemes)
     schemas = document["components"]["schemas"]
     return {
         "openapi": VERSION,
@@ -80,6 +85,7 @@ def served(source: str) -> Json:
                     "description": scheme["description"],
                 }
                 for name, scheme in document["components"]["securitySchemes"].items()
+                if name in schemes
             },
             "headers": _headers(document),
             "examples": {refusal.value: _example(refusal) for refusal in sorted(Refusal)},
@@ -101,6 +107,23 @@ def without_gateway_keys(node: Any) -> Any:
     if isinstance(node, list):
         return [without_gateway_keys(value) for value in node]
     return node
+
+
+def caller_schemes(document: Json) -> frozenset[str]:
+    """The security schemes that are about callers: an authorizer looks at what they send. Others
+    are between the gateway and its authorizer.
+    """
+    return frozenset(
+        name
+        for name, scheme in document["components"]["securitySchemes"].items()
+        if "x-amazon-apigateway-authorizer" in scheme
+    )
+
+
+def _asked_of_callers(security: list[Json], schemes: frozenset[str]) -> list[Json]:
+    return [
+        {name: scopes for name, scopes in either.items() if name in schemes} for either in security
+    ]
 
 
 def operations(document: Json) -> Iterator[tuple[str, str, Json]]:

@@ -25,16 +25,13 @@ Json = dict[str, Any]
 SOURCES: Final = ROOT / "infra" / "page"
 KEY: Final = "$KEY"
 API: Final = "$API"
-LIMITS: Final = {
-    "minimum": "at least {}",
-    "maximum": "at most {}",
-    "minLength": "at least {} characters",
-    "maxLength": "at most {} characters",
-    "minItems": "at least {} entries",
-    "maxItems": "at most {} entries",
-    "maxProperties": "at most {} entries",
-    "default": "{} unless given",
-}
+RANGES: Final = (
+    ("minimum", "maximum", "{}"),
+    ("minLength", "maxLength", "{} characters"),
+    ("minItems", "maxItems", "{} entries"),
+    ("minProperties", "maxProperties", "{} entries"),
+)
+"""The keywords of least and most, and how what is between them is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +306,7 @@ variables <code>KEY</code> and <code>API</code>.</p>
 
     def _limits(self, *schemas: Json) -> str:
         told = [line for schema in schemas for line in _limits_of(schema)]
-        return f'<p class="limits">{"<br>".join(told)}</p>' if told else ""
+        return f'<p class="limits">{" · ".join(told)}</p>' if told else ""
 
     # All errors.
 
@@ -373,9 +370,19 @@ def _limits_of(schema: Json) -> Iterator[str]:
     if "enum" in schema:
         values = (value for value in schema["enum"] if value is not None)
         yield "One of " + ", ".join(f"<code>{escape(str(value))}</code>" for value in values)
-    told = [words.format(schema[name]) for name, words in LIMITS.items() if name in schema]
-    if told:
-        yield escape("; ".join(told))
+    for least, most, words in RANGES:
+        match schema.get(least), schema.get(most):
+            case None, None:
+                continue
+            case None, high:
+                told = f"at most {high}"
+            case low, None:
+                told = f"at least {low}"
+            case low, high:
+                told = f"{low} to {high}"
+        yield escape(words.format(told))
+    if "default" in schema:
+        yield f"{escape(str(schema['default']))} unless given"
     if "pattern" in schema:
         yield f"Matches <code>{escape(schema['pattern'])}</code>"
 

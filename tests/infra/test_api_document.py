@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 from jsonschema import Draft202012Validator
 
 from florin.domain.refusals import Refusal
@@ -19,6 +21,7 @@ from infra.api_document import (
     gateway_codes,
     operations,
     schema_31,
+    served,
 )
 from tests.functions.document import DOCUMENT, SERVED, Schema, of_served
 
@@ -59,8 +62,10 @@ def test_nothing_of_the_gateways_is_in_it() -> None:
 def test_every_call_is_in_it_as_the_source_has_it() -> None:
     assert list(OPERATIONS) == list(SOURCE)
     for call, operation in OPERATIONS.items():
-        for word in ("operationId", "summary", "description", "tags", "security"):
+        for word in ("operationId", "summary", "description", "tags"):
             assert operation.get(word) == SOURCE[call].get(word)
+        public = SOURCE[call].get("security") == []
+        assert operation.get("security", SERVED["security"]) == ([] if public else [{"ApiKey": []}])
         assert operation["responses"].keys() >= SOURCE[call]["responses"].keys()
         assert ("requestBody" in operation) == ("requestBody" in SOURCE[call])
 
@@ -153,6 +158,15 @@ def test_a_link_names_a_call_and_what_its_path_takes() -> None:
     assert ("createHold", "captureHold") in links
     for link in links.values():
         assert link["parameters"].keys() == {*re.findall(r"{(\w+)}", calls[link["operationId"]])}
+
+
+def test_what_only_the_gateway_sees_is_asked_of_nobody() -> None:
+    source = copy.deepcopy(DOCUMENT)
+    source["components"]["securitySchemes"]["Counted"] = {"type": "apiKey", "name": "x-api-key"}
+    source["paths"]["/payments"]["get"]["security"] = [{"ApiKey": [], "Counted": []}]
+    document = served(yaml.safe_dump(source))
+    assert document["components"]["securitySchemes"].keys() == {"ApiKey"}
+    assert document["paths"]["/payments"]["get"]["security"] == [{"ApiKey": []}]
 
 
 def test_a_key_is_a_bearer_token() -> None:
