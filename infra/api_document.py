@@ -35,7 +35,7 @@ VERSION: Final = "3.1.1"
 METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 GATEWAY_RESPONSES: Final = "x-amazon-apigateway-gateway-responses"
 OTHER_PATHS: Final = frozenset({Refusal.ROUTE_NOT_FOUND})
-"""What the gateway says where no call is; no call has it among its answers."""
+"""What the gateway says where no call is, also to a caller whose id is empty or has a slash."""
 OF_THE_KEY: Final = frozenset({Refusal.UNAUTHENTICATED, Refusal.FORBIDDEN})
 REQUEST_ID: Final = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
 
@@ -195,6 +195,8 @@ def _operation(operation: Json, gateway: frozenset[Refusal], document: Json) -> 
         body = operation["requestBody"]
         new["requestBody"] = body | {"content": _content(body["content"])}
     own = gateway if _needs_a_key(operation, document) else gateway - OF_THE_KEY
+    if any(parameter["in"] == "path" for parameter in operation.get("parameters", ())):
+        own |= OTHER_PATHS
     new["responses"] = dict(sorted(_responses(operation, own, document)))
     return new
 
