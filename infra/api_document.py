@@ -36,6 +36,8 @@ METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "t
 GATEWAY_RESPONSES: Final = "x-amazon-apigateway-gateway-responses"
 OTHER_PATHS: Final = frozenset({Refusal.ROUTE_NOT_FOUND})
 """What the gateway says where no call is, also to a caller whose id is empty or has a slash."""
+SOMETIMES: Final = frozenset({"Idempotent-Replayed"})
+"""The headers that an answer may be without; all others are always there where they are told."""
 OF_THE_KEY: Final = frozenset({Refusal.UNAUTHENTICATED, Refusal.FORBIDDEN})
 REQUEST_ID: Final = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
 
@@ -298,7 +300,8 @@ def _headers(document: Json) -> Json:
     found: Json = {}
     for _, _, operation in operations(document):
         for response in operation["responses"].values():
-            for name, header in response["headers"].items():
+            for name, told in response["headers"].items():
+                header = told | {"required": name not in SOMETIMES}
                 if found.setdefault(name, header) != header:
                     raise DocumentError(f"{name} is described in two ways")
     return found

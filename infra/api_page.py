@@ -25,6 +25,8 @@ Json = dict[str, Any]
 SOURCES: Final = ROOT / "infra" / "page"
 KEY: Final = "$KEY"
 API: Final = "$API"
+CODES_MANY: Final = 40
+"""A list of more is that of all errors, which has a table of its own."""
 RANGES: Final = (
     ("minimum", "maximum", "{}"),
     ("minLength", "maxLength", "{} characters"),
@@ -205,7 +207,7 @@ variables <code>KEY</code> and <code>API</code>.</p>
             return ""
         body = operation["requestBody"]
         schema = self._resolved(body["content"]["application/json"]["schema"])
-        fields = self._fields(schema) or "<p>An empty object, or nothing.</p>"
+        fields = self._fields(schema, asked=True) or "<p>An empty object, or nothing.</p>"
         optional = "" if body.get("required") else " (may be left out)"
         return f"<h4>Body{optional}</h4>\n{fields}"
 
@@ -254,10 +256,13 @@ variables <code>KEY</code> and <code>API</code>.</p>
         target: Json = self._schemas[schema["$ref"].rpartition("/")[2]]
         return target | {key: value for key, value in schema.items() if key != "$ref"}
 
-    def _fields(self, schema: Json) -> str:
-        required = schema.get("required", ())
+    def _fields(self, schema: Json, *, asked: bool = False) -> str:
+        """What is in an object. Only of what is asked for it is said what has to be there; what is
+        answered is there.
+        """
+        required = schema.get("required", ()) if asked else ()
         fields = "".join(
-            self._field(name, inner, required=name in required)
+            self._field(name, inner, required=name in required, asked=asked)
             for name, inner in schema.get("properties", {}).items()
         )
         return f'<dl class="fields">{fields}</dl>' if fields else ""
@@ -268,12 +273,13 @@ variables <code>KEY</code> and <code>API</code>.</p>
         schema: Json,
         *,
         required: bool,
+        asked: bool = True,
         description: str = "",
         place: str = "",
     ) -> str:
         schema = self._resolved(schema)
         items = self._resolved(schema.get("items", {}))
-        below = self._fields(schema) or self._fields(items)
+        below = self._fields(schema, asked=asked) or self._fields(items, asked=asked)
         if below:
             below = f"<details><summary>Its fields</summary>{below}</details>"
         about = description or schema.get("description", "")
@@ -367,7 +373,9 @@ def _curl(method: str, path: str, operation: Json) -> str:
 
 
 def _limits_of(schema: Json) -> Iterator[str]:
-    if "enum" in schema:
+    if len(schema.get("enum", ())) > CODES_MANY:
+        yield "One of the codes below."
+    elif "enum" in schema:
         values = (value for value in schema["enum"] if value is not None)
         yield "One of " + ", ".join(f"<code>{escape(str(value))}</code>" for value in values)
     for least, most, words in RANGES:

@@ -113,6 +113,7 @@ def test_a_route_answers(world: World, route: str, call: Call) -> None:
 STRANGERS: Final[Mapping[str, tuple[Any, tuple[int, str]]]] = {
     "no key": (None, (401, "unauthenticated")),
     "a key of nobody": ({}, (401, "unauthenticated")),
+    "a role and no tenant": ({"role": OPERATOR}, (401, "unauthenticated")),
     "a tenant without a name": ({"tenant_id": ""}, (401, "unauthenticated")),
 }
 

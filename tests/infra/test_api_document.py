@@ -104,7 +104,9 @@ def told(example: Schema) -> Any:
 def test_an_answer_has_its_headers(call: str, status: int, response: Schema) -> None:
     for name, header in response["headers"].items():
         assert header == {"$ref": f"#/components/headers/{name}"}
-        assert SERVED["components"]["headers"][name]["description"]
+        described = SERVED["components"]["headers"][name]
+        assert described["description"]
+        assert described["required"] == (name != "Idempotent-Replayed")
     assert "X-Request-Id" in response["headers"]
     assert ("Retry-After" in response["headers"]) == (status in RETRY_AFTER_S)
     if call.startswith("GET "):
