@@ -25,7 +25,7 @@ import yaml
 
 from florin.domain.refusals import Refusal
 from florin.edge import requests
-from florin.edge.http import ERROR_TYPES, STATUS
+from florin.edge.http import ERROR_TYPES, RETRY_AFTER_S, STATUS
 from infra import api_page
 from infra.paths import OPENAPI
 
@@ -238,7 +238,7 @@ def _responses(
         yield status, _error(operation, description, [*codes, *more], response["headers"])
     for status_added, refusals in added.items():
         headers = ["X-Request-Id"]
-        if status_added in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+        if status_added in RETRY_AFTER_S:
             headers.append("Retry-After")
         yield str(int(status_added)), _error(operation, _told(refusals), refusals, headers)
 

@@ -96,6 +96,7 @@ def test_the_policy_lets_in_what_is_on_the_page_and_nothing_else(read: Reader) -
         "default-src": "'none'",
         "style-src": f"'{digest(read.inside['style'])}'",
         "script-src": f"'{digest(read.inside['script'])}'",
+        "img-src": "data:",
         "base-uri": "'none'",
         "form-action": "'none'",
         "frame-ancestors": "'none'",
