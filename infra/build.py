@@ -2,8 +2,8 @@
 
     python -m infra.build --target local|aws --out DIRECTORY
 
-One recipe for both, so that a laptop runs what AWS runs: the package `florin`, the API
-document as JSON, bytecode that needs no check against the source. The `aws` target adds the
+One recipe for both, so that a laptop runs what AWS runs: the package `florin`, the API document
+as JSON and as a page, bytecode that needs no check against the source. The `aws` target adds the
 pinned dependencies as wheels for Python 3.13 on arm64, fetched without a container; locally
 the virtual environment holds the very same versions already.
 """
@@ -11,18 +11,14 @@ the virtual environment holds the very same versions already.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import subprocess
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from infra.paths import OPENAPI, ROOT, RUNTIME_LOCK, SHARED
+from infra.paths import ROOT, RUNTIME_LOCK, SHARED
 from infra.wheels import check_native_code
 
 AWS_PYTHON = "3.13"
@@ -67,29 +63,22 @@ def build_layer(target: Target, out: Path) -> None:
         _install_dependencies(out)
         prune_botocore(out / "botocore")
     _copy_package(out)
-    if OPENAPI.exists():
-        document = api_document(OPENAPI.read_text(encoding="utf-8"))
-        (out / "florin" / "edge" / "openapi.json").write_text(document, encoding="utf-8")
+    _write_api_document(out / "florin" / "edge")
     _compile(target, out)
     if target is Target.AWS:
         check_native_code(out)
 
 
-def api_document(source: str) -> str:
-    """The API document for its readers: JSON, without what only API Gateway understands."""
-    return json.dumps(_without_gateway_keys(yaml.safe_load(source)), indent=1) + "\n"
-
-
-def _without_gateway_keys(node: Any) -> Any:
-    if isinstance(node, dict):
-        return {
-            key: _without_gateway_keys(value)
-            for key, value in node.items()
-            if not str(key).startswith("x-amazon-")
-        }
-    if isinstance(node, list):
-        return [_without_gateway_keys(value) for value in node]
-    return node
+def _write_api_document(out: Path) -> None:
+    """The API's document and its page. What it says of refusals it asks the package itself, so it
+    is made by a process that has the package.
+    """
+    subprocess.run(
+        [sys.executable, "-m", "infra.api_document", str(out)],
+        check=True,
+        stdout=sys.stderr,
+        env={"PATH": os.defpath, "PYTHONPATH": os.pathsep.join([str(ROOT), str(SHARED)])},
+    )
 
 
 def prune_botocore(botocore: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 from florin.dead_letters import Redriver
 from florin.domain.status import Status
 from florin.edge import log
+from florin.edge.document import Page as DocumentPage
 from florin.handle import Desk
 from florin.ports import (
     Accounts,
@@ -34,7 +35,7 @@ RECENT: Final = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
-    """The engine's ports, the pepper of the stack, and the API's document as JSON text.
+    """The engine's ports, the pepper of the stack, and the API's document as JSON and as a page.
 
     `pause` waits before a request is decided anew that met another one, for the n-th time.
     Who has one of the `operator_roles` sees also the dead letters that belong to no tenant.
@@ -51,6 +52,7 @@ class App:
     ids: Ids
     pepper: Callable[[], bytes]
     document: Callable[[], str]
+    page: Callable[[], DocumentPage]
     letters: DeadLetters
     hops: Callable[[], Mapping[str, Hop]]
     operator_roles: frozenset[str] = frozenset()

@@ -7,7 +7,7 @@ from api.routes import handle
 from florin.adapters.clock import SystemClock, UlidIds
 from florin.edge import wiring
 from florin.edge.cache import CachedAccounts, CachedConfig
-from florin.edge.document import document
+from florin.edge.document import document, page
 from florin.edge.pause import pause
 
 APP = App(
@@ -22,6 +22,7 @@ APP = App(
     ids=UlidIds(),
     pepper=wiring.pepper,
     document=document,
+    page=page,
     letters=wiring.dead_letters(),
     hops=wiring.hops,
     operator_roles=frozenset(wiring.setting("OPERATOR_ROLES").split(",")),

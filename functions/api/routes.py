@@ -35,6 +35,18 @@ def document(app: App, request: Request) -> Answer:
     return Answer(body=app.document())
 
 
+def page(app: App, request: Request) -> Answer:
+    """GET /docs"""
+    shown = app.page()
+    headers = {
+        "Content-Type": "text/html; charset=utf-8",
+        "Content-Security-Policy": shown.policy,
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+    }
+    return Answer(body=shown.html, headers=headers)
+
+
 ROUTES: Final[Mapping[str, Route]] = {
     "POST /payments": Route(payments.create),
     "GET /payments": Route(payments.listing, query=PAYMENT_FILTERS),
@@ -62,6 +74,7 @@ ROUTES: Final[Mapping[str, Route]] = {
     "POST /dead-letters/{dead_letter_id}/redrive": Route(dead_letters.redrive),
     "POST /dead-letters/redrive": Route(dead_letters.redrive_all),
     "GET /openapi.json": Route(document, public=True),
+    "GET /docs": Route(page, public=True),
 }
 
 

@@ -31,6 +31,7 @@ from florin.adapters.risk import PassingRisk
 from florin.adapters.wallet import WalletProvider
 from florin.domain.deadlines import LOOKUPS_AFTER
 from florin.domain.payment import WALLET_PROVIDER, Call
+from florin.edge.document import Page
 from florin.edge.steps import follow_up_handler, step_handler
 from florin.edge.streams import TRANSIENT
 from florin.ports import Accounts, Books, EventStore, Sagas
@@ -211,6 +212,7 @@ class Deployment:
             ids=CountedIds(),
             pepper=lambda: b"pepper of the tests",
             document=lambda: "{}",
+            page=lambda: Page(html="", policy=""),
             runs=Memory(CODEC),
             wakeups=MemoryRunWakeups(),
             letters=MemoryDeadLetters(),

@@ -1,17 +1,22 @@
-"""The API's document as tests use it: its schemas as JSON Schema, and the answers it allows."""
+"""The API's document as tests use it: as API Gateway gets it, as readers get it, its schemas as
+JSON Schema, and the answers it allows.
+"""
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
 
 import yaml
 from jsonschema import Draft202012Validator
 
+from infra.api_document import served
 from infra.paths import OPENAPI
 
 Schema = dict[str, Any]
 
 DOCUMENT: Final[Schema] = yaml.safe_load(OPENAPI.read_text(encoding="utf-8"))
+SERVED: Final[Schema] = served(OPENAPI.read_text(encoding="utf-8"))
 SCHEMAS: Final[dict[str, Schema]] = DOCUMENT["components"]["schemas"]
 
 FOR_PEOPLE: Final = frozenset({"description", "example", "title"})
@@ -45,15 +50,33 @@ def resolved(schema: Schema, schemas: dict[str, Schema] | None = None) -> Schema
     return {"anyOf": [plain, {"type": "null"}]}
 
 
+def of_served(schema: Schema) -> Draft202012Validator:
+    """What checks against a schema that stands in the served document."""
+    return Draft202012Validator({**schema, "components": SERVED["components"]})
+
+
+def served_response(resource: str, method: str, status: int) -> Schema:
+    """What the served document says of an answer."""
+    operation = SERVED["paths"][resource][method.lower()]
+    assert str(status) in operation["responses"], f"{method} {resource}: {status} is undocumented"
+    response: Schema = operation["responses"][str(status)]
+    return response
+
+
 @cache
 def _validator(resource: str, method: str, status: int) -> Draft202012Validator:
-    operation = DOCUMENT["paths"][resource][method]
-    assert str(status) in operation["responses"], f"{method} {resource}: {status} is undocumented"
-    content = operation["responses"][str(status)]["content"]
-    return Draft202012Validator(resolved(content["application/json"]["schema"]))
+    response = served_response(resource, method, status)
+    return of_served(response["content"]["application/json"]["schema"])
 
 
-def check_answer(method: str, resource: str, status: int, text: str) -> None:
-    """Demand that the document allows this answer."""
-    if resource in DOCUMENT["paths"]:
-        _validator(resource, method.lower(), status).validate(json.loads(text))
+def check_answer(
+    method: str, resource: str, status: int, headers: Mapping[str, str], text: str
+) -> None:
+    """Demand that the document as it is served allows this answer."""
+    if resource not in SERVED["paths"]:
+        return
+    _validator(resource, method, status).validate(json.loads(text))
+    documented = served_response(resource, method, status)["headers"].keys()
+    assert headers.keys() - {"Content-Type"} <= documented
+    assert "X-Request-Id" in headers
+    assert ("Retry-After" in documented) == ("Retry-After" in headers)

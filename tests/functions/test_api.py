@@ -19,7 +19,21 @@ def test_the_document_needs_no_key(world: World) -> None:
     event = got("/openapi.json", "")
     event["requestContext"]["authorizer"] = None
     reply = world.send(event)
-    assert (reply.status, reply.body) == (200, {"openapi": "3.0.3"})
+    assert (reply.status, reply.body) == (200, {"openapi": "3.1.1"})
+
+
+def test_the_page_needs_no_key_and_comes_with_its_policy(world: World) -> None:
+    event = got("/docs", "")
+    event["requestContext"]["authorizer"] = None
+    answer = handle(event, world.app)
+    assert (answer["statusCode"], answer["body"]) == (200, world.app.page().html)
+    assert answer["headers"] == {
+        "Content-Type": "text/html; charset=utf-8",
+        "Content-Security-Policy": world.app.page().policy,
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+        "X-Request-Id": event["requestContext"]["requestId"],
+    }
 
 
 @pytest.mark.parametrize("route", [name for name, route in ROUTES.items() if not route.public])

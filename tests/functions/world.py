@@ -20,6 +20,7 @@ from florin.adapters.wallet import WalletProvider
 from florin.domain.fees import FeeSchedule
 from florin.domain.payment import WALLET_PROVIDER, Step
 from florin.domain.provider import ProviderAnswer
+from florin.edge.document import Page
 from florin.ports import Appended, AppendResult, Batch, Hop, Tenant
 from florin.projection import Projector
 from florin.saga import Saga
@@ -118,7 +119,10 @@ class World:
             clock=self.clock,
             ids=UlidIds(),
             pepper=lambda: PEPPER,
-            document=lambda: '{"openapi": "3.0.3"}',
+            document=lambda: '{"openapi": "3.1.1"}',
+            page=lambda: Page(
+                html="<!DOCTYPE html><title>Florin</title>", policy="default-src 'none'"
+            ),
             letters=self.letters,
             hops=lambda: self.hops,
             operator_roles=frozenset({"operator"}),
@@ -141,7 +145,9 @@ class World:
         assert answer["headers"]["Content-Type"] == "application/json"
         assert answer["headers"]["X-Request-Id"] == event["requestContext"]["requestId"]
         reply = Reply(answer["statusCode"], answer["headers"], answer["body"])
-        check_answer(event["httpMethod"], event["resource"], reply.status, reply.text)
+        check_answer(
+            event["httpMethod"], event["resource"], reply.status, reply.headers, reply.text
+        )
         return reply
 
     def post(

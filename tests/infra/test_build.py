@@ -14,11 +14,14 @@ from pathlib import Path
 import pytest
 
 from infra import build
+from infra.api_document import served
+from infra.api_page import rendered
 from infra.archive import zip_folder
-from infra.build import SERVICES, BuildError, Target, api_document, build_layer, prune_botocore
-from infra.paths import ROOT, RUNTIME_LOCK
+from infra.build import SERVICES, BuildError, Target, build_layer, prune_botocore
+from infra.paths import OPENAPI, ROOT, RUNTIME_LOCK
 from infra.wheels import check_native_code
 
+DOCUMENT = served(OPENAPI.read_text(encoding="utf-8"))
 UNCHECKED_HASH = 0b01  # the second word of a .pyc: by hash, and not to be checked
 
 
@@ -109,25 +112,13 @@ def test_a_build_replaces_what_an_older_one_left(tmp_path: Path) -> None:
     assert not (tmp_path / "layer" / "leftover.py").exists()
 
 
-def test_the_api_document_is_published_whole_but_for_the_gateways_keys() -> None:
-    source = """
-openapi: 3.0.1
-x-amazon-apigateway-gateway-responses: {}
-paths:
-  /payments:
-    post:
-      security: [{key: []}]
-      x-amazon-apigateway-integration: {uri: {Fn::Sub: "${ApiFunction.Arn}"}}
-      responses: [{x-amazon-inside-a-list: 1, description: kept}]
-"""
-    assert json.loads(api_document(source)) == {
-        "openapi": "3.0.1",
-        "paths": {
-            "/payments": {
-                "post": {"security": [{"key": []}], "responses": [{"description": "kept"}]}
-            }
-        },
-    }
+def test_the_layer_carries_the_api_document_and_its_page(tmp_path: Path) -> None:
+    build_layer(Target.LOCAL, tmp_path / "layer")
+    edge = tmp_path / "layer" / "florin" / "edge"
+    assert json.loads((edge / "openapi.json").read_text()) == DOCUMENT
+    page = rendered(DOCUMENT)
+    assert (edge / "docs.html").read_text() == page.html
+    assert (edge / "docs.csp").read_text() == page.policy
 
 
 def test_a_service_that_botocore_does_not_know_fails_the_build(tmp_path: Path) -> None:

@@ -148,6 +148,11 @@ class Refusal(StrEnum):
         True,
     )
     CONTENTION = "contention", "Too many requests changed the same thing at once.", True
+    UNAVAILABLE = (
+        "unavailable",
+        "No answer came in time; repeat the request with the same key.",
+        True,
+    )
     INTERNAL = "internal", "Something went wrong on our side; the request may be repeated.", True
 
 

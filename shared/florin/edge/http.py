@@ -71,6 +71,7 @@ STATUS: Final[Mapping[Refusal, HTTPStatus]] = {
     Refusal.NO_CALL_OWED: HTTPStatus.CONFLICT,
     Refusal.HOP_UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
     Refusal.CONTENTION: HTTPStatus.SERVICE_UNAVAILABLE,
+    Refusal.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
     Refusal.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 assert STATUS.keys() == set(Refusal), "every refusal has a status"
@@ -165,12 +166,14 @@ def _repeated(values: Mapping[str, Sequence[str]]) -> frozenset[str]:
 class Answer:
     """What a route answers. `body` is a struct, or text that is JSON already.
 
-    `replayed` says that an earlier request had the effect; `payment_id` is the payment that the
-    answer is about, for the log.
+    `headers` come on top of those that every answer has, or in their place; `replayed` says that
+    an earlier request had the effect; `payment_id` is the payment that the answer is about, for
+    the log.
     """
 
     body: msgspec.Struct | str
     status: HTTPStatus = HTTPStatus.OK
+    headers: Mapping[str, str] = field(default_factory=dict)
     replayed: bool = False
     payment_id: str | None = None
 
@@ -209,7 +212,7 @@ def refusal_answer(refused: Refused, request_id: str) -> Answer:
 
 def response(answer: Answer, request_id: str) -> dict[str, Any]:
     """An answer in the form that API Gateway's proxy integration wants."""
-    headers = {"Content-Type": "application/json", "X-Request-Id": request_id}
+    headers = {"Content-Type": "application/json", "X-Request-Id": request_id, **answer.headers}
     if answer.replayed:
         headers["Idempotent-Replayed"] = "true"
     if answer.status in RETRY_AFTER_S:
