@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from infra.paths import ROOT
 from tests.bench import prices
+from tests.bench.stack import memory_mb
 
 DOCUMENT: Final = ROOT / "docs" / "scale.md"
 RATES: Final = (1_000, 10_000, 1_000_000)
@@ -31,8 +32,10 @@ CELL: Final = 10_000
 """Payments a second that one cell takes: an account of AWS with raised quotas, and a part of the
 tenants."""
 
-ROOM: Final = 0.5
-"""So much of a quota may be used before it should be raised."""
+ROOM: Final = 1.5
+"""So many times what is needed a quota should be."""
+CELLS_FROM: Final = 50
+"""So many times its first value nobody raises a quota."""
 
 Results = Mapping[str, Any]
 
@@ -140,7 +143,8 @@ def needs(results: Results, payments_per_s: int) -> Sequence[Need]:
     happy = results["flows"]["happy"]
     writes = _by_table(happy["write_units"])
     largest = max(writes, key=lambda table: writes[table])
-    concurrent = sum(happy["gb_s"].values()) * 1024 / 448
+    # Each payment keeps a function busy for so many seconds.
+    concurrent = sum(gb_s * 1024 / memory_mb(function) for function, gb_s in happy["gb_s"].items())
     return (
         Need(what="requests to the API", needed=payments_per_s, quota=REQUESTS),
         Need(
@@ -268,11 +272,11 @@ def _section(results: Results, rate: int) -> str:
 def _advice(need: Need) -> str:
     if need.times is None:
         return ""
-    if need.times <= ROOM:
+    if need.times * ROOM <= 1:
         return "fits"
     return (
-        f"raise to {need.needed * 1.5:,.0f}"
-        if need.times <= 50
+        f"raise to {need.needed * ROOM:,.0f}"
+        if need.times <= CELLS_FROM
         else f"{need.times:,.0f} times: cells"
     )
 
