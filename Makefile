@@ -12,7 +12,7 @@ LAYER ?= build/layer/python
 TESTS ?= tests
 JOBS ?= 2
 
-.PHONY: help demo test storm chaos check up down reload dead-letters verify lock build layer sam clean stack-tools dev-tools sam-tools
+.PHONY: help demo test storm chaos bench check up down reload dead-letters verify lock build layer sam clean stack-tools dev-tools sam-tools
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -29,6 +29,9 @@ storm: dev-tools ## Kill workers and cut connections under load, on a deployed s
 
 chaos: dev-tools ## Break every flow at every point, in full, and write docs/chaos.md
 	@PYTHONPATH=.:shared:functions $(PYTHON) -m tests.chaos
+
+bench: dev-tools ## Count what payments cost and judge the budgets; QUICK=1 keeps no results
+	@PYTHONPATH=.:shared:functions $(PYTHON) -m tests.bench $(if $(QUICK),--quick)
 
 check: dev-tools ## Check style, types, imports, template and state machines
 	$(BIN)/ruff check .

@@ -1,7 +1,7 @@
 """Projection: whatever order, batch and repetition facts come in, the books are the same."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 
@@ -16,17 +16,19 @@ from florin.domain.chart import PLATFORM_FEES, REFUNDS_IN_TRANSIT, held, receiva
 from florin.domain.hold import CaptureHold, Part, PlaceHold, Share, VoidHold
 from florin.domain.ledger import Account, balances
 from florin.domain.money import Money
-from florin.domain.payment import RequestRefund, Step
-from florin.domain.provider import Declined, Hardness
+from florin.domain.payment import CaptureMethod, RequestRefund, Step
+from florin.domain.provider import Declined, Hardness, Unknown
 from florin.handle import Accepted, Desk, Once
-from florin.ports import AccountKey, Advance, Line, Reserved, Wallet
-from florin.projection import Projector
+from florin.ports import AccountKey, Advance, Line, Reserved, View, Wallet
+from florin.projection import PASSING_FOR, Projector
 from florin.saga import Saga
 from tests.support.examples import (
     NOON,
     TENANT,
     ScriptedProvider,
     accepted_payment,
+    initiate,
+    once,
     opened_account,
 )
 
@@ -417,3 +419,86 @@ def _moves(shop: Holder, moves: Iterable[tuple[str, int, int]]) -> None:
                 shop.projector.project(reversed(some) if one == 1 else some)
             case _:
                 raise AssertionError(move)
+
+
+@dataclass
+class Passing(Shop):
+    """A shop whose projector reads facts as they come."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.clock = ManualClock(NOON)
+        self.projector = Projector(store=self.store, books=self.store, now=self.clock.now)
+
+    def view(self, payment_id: str) -> View:
+        view = self.store.view(payment_id)
+        assert view is not None
+        return view
+
+    def follow(self, payment_id: str) -> View:
+        self.projector.project([payment_id])
+        return self.view(payment_id)
+
+
+def test_the_view_of_a_payment_on_its_way_moves_when_it_is_accepted_and_when_it_ends() -> None:
+    shop = Passing(Memory())
+    payment_id = shop.pay(1, 1_000)
+    accepted = shop.follow(payment_id)
+    assert (accepted.status, accepted.version) == ("processing", 1)
+    shop.run(payment_id, 2)  # authorized, and its capture is owed
+    assert shop.follow(payment_id) == accepted
+    shop.run(payment_id, 3)
+    captured = shop.follow(payment_id)
+    assert (captured.status, captured.version) == ("succeeded", 6)
+    shop.projector.project([shop.seller])
+    assert shop.balance() == 970
+
+
+def test_a_payment_that_stopped_on_its_way_is_told_of_as_it_is() -> None:
+    shop = Passing(Memory())
+    payment_id = shop.pay(1, 1_000)
+    shop.follow(payment_id)
+    shop.run(payment_id, 2)
+    shop.clock.advance(PASSING_FOR)
+    assert shop.follow(payment_id).version == 1
+    shop.clock.advance(timedelta(milliseconds=1))
+    assert (shop.follow(payment_id).status, shop.view(payment_id).version) == ("authorized", 4)
+
+
+def test_who_does_not_wait_for_the_next_fact_moves_every_view() -> None:
+    shop = Passing(Memory())
+    payment_id = shop.pay(1, 1_000)
+    shop.follow(payment_id)
+    shop.run(payment_id, 1)
+    Projector(store=shop.store, books=shop.store).project([payment_id])
+    assert shop.view(payment_id).version == 2
+
+
+def test_what_waits_for_somebody_does_not_pass() -> None:
+    shop = Passing(Memory())
+    shop.provider.answers = {"authorization": Unknown(reason="timeout")}
+    payment_id = shop.pay(1, 1_000)
+    shop.follow(payment_id)
+    shop.run(payment_id, 2)
+    assert shop.follow(payment_id).status == "awaiting_provider"
+
+
+def test_a_payment_that_was_taken_up_does_not_pass() -> None:
+    shop = Passing(Memory())
+    payment_id = shop.pay(1, 1_000)
+    view = shop.follow(payment_id)
+    assert shop.store.postpone(view, NOON + timedelta(hours=1))
+    shop.run(payment_id, 1)
+    assert shop.follow(payment_id).version == 2
+
+
+def test_an_authorization_that_rests_does_not_pass() -> None:
+    shop = Passing(Memory())
+    asked = replace(initiate(recipient=shop.seller), capture_method=CaptureMethod.MANUAL)
+    answer = Desk(
+        store=shop.store, accounts=shop.store, clock=shop.clock, ids=UlidIds()
+    ).initiate_payment(asked, once("manual"))
+    assert isinstance(answer, Accepted)
+    shop.follow(answer.receipt.object_id)
+    shop.run(answer.receipt.object_id, 2)
+    assert shop.follow(answer.receipt.object_id).status == "authorized"

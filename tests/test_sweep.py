@@ -259,6 +259,16 @@ def test_a_view_that_is_late_is_caught_up_first() -> None:
     assert world.sagas.resumed == []
 
 
+def test_one_that_is_late_and_due_is_taken_up_in_the_same_sweep() -> None:
+    world = World()
+    payment_id = world.pay()
+    world.project()
+    world.run(payment_id, Step.ASSESS_RISK)
+    world.clock.advance(MINUTE)
+    assert world.sweeper.sweep() == {Taken.RESUMED: 1}
+    assert [name for name, _, _ in world.sagas.resumed] == [payment_id]
+
+
 def test_one_that_goes_wrong_does_not_keep_the_others_waiting() -> None:
     class Stubborn(MemorySagas):
         def resume(self, payment_id: str, version: int, label: str, *, authorized: bool) -> None:

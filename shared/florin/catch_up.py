@@ -29,7 +29,8 @@ from florin.ports import (
 )
 from florin.projection import view_of
 
-VIEW_LATE_AFTER: Final = timedelta(minutes=1)
+VIEW_LATE_AFTER: Final = timedelta(minutes=5)
+"""The view of a payment that stopped on its way moves when the sweeper comes by."""
 BUS_LATE_AFTER: Final = timedelta(minutes=15)
 """Longer than the bus and its listener's queue try."""
 BUS_REMEMBERED: Final = timedelta(days=30)

@@ -117,6 +117,8 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Appended:
+    """The batch is written: these are its facts."""
+
     recorded: tuple[Recorded, ...]
 
 

@@ -31,6 +31,7 @@ from florin.domain.payment import (
     PaymentAuthorized,
     PaymentEvent,
     Pending,
+    ProviderCallUnanswered,
     RecordAnswer,
     RecordLateSuccess,
     RecordRisk,
@@ -101,11 +102,16 @@ class Loaded:
 
 def drafts_of(state: Payment, events: tuple[PaymentEvent, ...]) -> tuple[Draft, ...]:
     """The events with the entries that they cause, each in the state that it follows."""
+    return drafted(state, events)[0]
+
+
+def drafted(state: Payment, events: tuple[PaymentEvent, ...]) -> tuple[tuple[Draft, ...], Payment]:
+    """The same, and the state after them."""
     drafts = []
     for event in events:
         drafts.append(Draft(event=event, entry=entry_for(state, event)))
         state = evolve(state, event)
-    return tuple(drafts)
+    return tuple(drafts), state
 
 
 def fold_history(history: History) -> Payment:
@@ -295,23 +301,22 @@ class Saga:
             if not events:
                 return loaded, None
             now, tenant_id = self.clock.now(), loaded.tenant_id
+            drafts, state = drafted(loaded.state, events)
             batch = Batch(
                 stream=loaded.payment_id,
                 tenant_id=tenant_id,
                 after=loaded.head,
-                drafts=bookable(drafts_of(loaded.state, events), self.accounts, tenant_id, now),
+                drafts=bookable(drafts, self.accounts, tenant_id, now),
                 at=now,
                 execution=execution,
             )
             match self.store.append(batch):
                 case Appended(recorded):
-                    state = loaded.state
-                    for event in events:
-                        state = evolve(state, event)
                     head = History(recorded).head
-                    for call in open_calls(state):
-                        if call.unanswered and call not in open_calls(loaded.state):
-                            self.unanswered(loaded.payment_id, call)
+                    if any(isinstance(event, ProviderCallUnanswered) for event in events):
+                        for call in open_calls(state):
+                            if call.unanswered and call not in open_calls(loaded.state):
+                                self.unanswered(loaded.payment_id, call)
                     return Loaded(loaded.payment_id, loaded.tenant_id, state, head), None
                 case StreamMoved():
                     loaded = load(self.store, loaded.payment_id)

@@ -73,23 +73,27 @@ class Sweeper:
             for stream in fresh:
                 if not self.time_left():
                     break
-                done[stream] = self._take_up(stream)
+                done[stream] = self._take_up(stream, until)
         return Counter(done.values())
 
-    def _take_up(self, stream: str) -> Taken:
+    def _take_up(self, stream: str, until: datetime) -> Taken:
         """Take up one stream. One that goes wrong does not keep the others waiting."""
         try:
-            return self._taken_up(stream)
+            return self._taken_up(stream, until)
         except Exception as error:  # noqa: BLE001  # whatever it is, the next sweep tries again
             self.failed(stream, error)
             return Taken.FAILED
 
-    def _taken_up(self, stream: str) -> Taken:
+    def _taken_up(self, stream: str, until: datetime) -> Taken:
         view, history = self.books.view(stream), self.store.read(stream)
         if view is None or view.version < history.head.version:
-            # Its facts went on while its view did not: then the view is what is late.
+            # Its facts went on while its view did not. What the view says now may be due as well.
             self.project(stream)
-            return Taken.CAUGHT_UP
+            view = self.books.view(stream)
+            if view is None or view.version != history.head.version:
+                return Taken.CAUGHT_UP
+            if view.due_at is None or view.due_at > until:
+                return Taken.CAUGHT_UP
         if view.kind == "hold":
             self.expire(stream)
             self.project(stream)

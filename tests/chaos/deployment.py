@@ -237,9 +237,10 @@ class Deployment:
             project=lambda stream: projector.project([stream]),
         )
         self.lookups = Lookups(store=store, sagas=sagas, wakeups=self._wakeups, clock=self.clock)
+        reader = Projector(store=store, books=books, now=self.clock.now)
         publisher = Publisher(watch("Bus", self.bus), pause=lambda _: None, codec=CODEC)
         self.readers = (
-            Reader(lambda rows: projector.project(row.stream for row in rows)),
+            Reader(lambda rows: reader.project(row.stream for row in rows)),
             Reader(publisher.publish),
         )
         self.seller = self._account("seller")

@@ -155,18 +155,32 @@ class Codec:
         hash_before = batch.after.hash
         recorded_at = _format(not_before(batch.at, batch.after))
         for offset, draft in enumerate(batch.drafts, start=1):
-            row = self._row(batch, draft, batch.after.version + offset, recorded_at)
-            sealed = row.sealed(hash_before)
-            hash_before = sealed.hash
-            rows.append(sealed)
+            row = self._row(batch, draft, batch.after.version + offset, recorded_at, hash_before)
+            hash_before = row.hash
+            rows.append(row)
         facts = tuple(
             _recorded(row, draft.event, draft.entry)
             for row, draft in zip(rows, batch.drafts, strict=True)
         )
         return tuple(rows), facts
 
-    def _row(self, batch: Batch, draft: Draft, version: int, recorded_at: str) -> Row:
+    def _row(
+        self, batch: Batch, draft: Draft, version: int, recorded_at: str, hash_before: str
+    ) -> Row:
         schema = self._by_event[type(draft.event)]
+        data = msgspec.json.encode(draft.event).decode()
+        entry = None if draft.entry is None else msgspec.json.encode(draft.entry).decode()
+        stored = (
+            batch.stream,
+            version,
+            batch.tenant_id,
+            schema.name,
+            schema.version,
+            recorded_at,
+            batch.execution,
+            data,
+            entry,
+        )
         return Row(
             stream=batch.stream,
             version=version,
@@ -175,8 +189,9 @@ class Codec:
             schema_version=schema.version,
             recorded_at=recorded_at,
             execution=batch.execution,
-            data=msgspec.json.encode(draft.event).decode(),
-            entry=None if draft.entry is None else msgspec.json.encode(draft.entry).decode(),
+            data=data,
+            entry=entry,
+            hash=link(hash_before, stored),
         )
 
     def decode(self, row: Row) -> Recorded:

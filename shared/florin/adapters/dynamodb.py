@@ -27,7 +27,6 @@ from botocore.exceptions import ClientError
 
 from florin.adapters.aws import CONFLICTS, error_code
 from florin.adapters.codec import Codec, Row
-from florin.adapters.search import KEY_OF, Index, keys_of, search
 from florin.domain.account import AccountKind
 from florin.domain.chart import is_wallet
 from florin.domain.chart import wallet as wallet_account
@@ -63,6 +62,8 @@ from florin.ports import (
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+    from florin.adapters.search import Index
 
 T = TypeVar("T")
 
@@ -327,9 +328,14 @@ class Dynamo:
         return None if item is None else _view(item)
 
     def payments(self, query: PaymentQuery) -> Page | SearchTooBroad:
+        # Not at the top: the steps of the saga look for nothing, and start sooner without it.
+        from florin.adapters.search import search  # noqa: PLC0415
+
         return search(query, self._streams, self._views)
 
-    def _streams(self, index: Index, key: str, between: tuple[str, str], limit: int) -> list[str]:
+    def _streams(self, index: "Index", key: str, between: tuple[str, str], limit: int) -> list[str]:
+        from florin.adapters.search import KEY_OF  # noqa: PLC0415
+
         items = self._query(
             TableName=self._tables.views,
             IndexName=index,
@@ -929,6 +935,8 @@ def _line(wallet: AccountKey, item: Item) -> StatementLine:
 
 
 def _view_item(view: View) -> Item:
+    from florin.adapters.search import KEY_OF, keys_of  # noqa: PLC0415  # likewise
+
     texts = {
         "stream": view.stream,
         "tenant_id": view.tenant_id,

@@ -50,11 +50,15 @@ class OpenAccount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeMinBalance:
+    """Let the wallet go as low as this."""
+
     min_balance_minor: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloseAccount:
+    """Take no new business from now on."""
+
     now: datetime
 
 
@@ -76,6 +80,8 @@ class AccountOpened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountMinBalanceChanged:
+    """The wallet may go as low as this, and could go as low as that."""
+
     min_balance_minor: int
     was_minor: int
 
@@ -91,11 +97,14 @@ AccountEvent = AccountOpened | AccountMinBalanceChanged | AccountClosing
 
 
 @dataclass(frozen=True, slots=True)
-class NoAccount: ...
+class NoAccount:
+    """Nobody has opened it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenedAccount:
+    """Open, or closing when it has a time to close at."""
+
     terms: AccountOpened
     min_balance_minor: int
     closes_at: datetime | None = None

@@ -102,6 +102,8 @@ HoldCommand = PlaceHold | CaptureHold | VoidHold | ExpireHold
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldPlaced:
+    """The money is put aside."""
+
     tenant_id: str
     account_id: str
     parts: Parts
@@ -139,7 +141,8 @@ HoldEvent = HoldPlaced | HoldCaptured | HoldReleased
 
 
 @dataclass(frozen=True, slots=True)
-class NoHold: ...
+class NoHold:
+    """Nobody has placed it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +160,8 @@ class OpenHold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClosedHold:
+    """Nothing is left of it."""
+
     terms: HoldPlaced
     captured: Mapping[str, int]
     ending: HoldEnding

@@ -1,0 +1,1 @@
+"""What a payment costs: counted from the calls, priced, compared, and held against budgets."""
