@@ -39,7 +39,7 @@ def rogue(behaviour: Behaviour) -> Iterator[Rogue]:
                 with connection:
                     if over.is_set():
                         return
-                    seen.heard.append(_request(connection))
+                    seen.heard.append(whole_request(connection))
                     with suppress(OSError):  # the client may be gone
                         behaviour(connection, over)
 
@@ -54,7 +54,7 @@ def rogue(behaviour: Behaviour) -> Iterator[Rogue]:
             thread.join()
 
 
-def _request(connection: socket.socket) -> bytes:
+def whole_request(connection: socket.socket) -> bytes:
     """A whole HTTP request, or what came first if it is something else."""
     heard = connection.recv(65536)
     while heard.startswith((b"POST ", b"GET ")):
