@@ -22,6 +22,7 @@ Text = tuple[str, str]
 """Where something lies, and what it is."""
 
 DIGITS: Final = re.compile(r"[0-9](?:[^0-9A-Za-z]{0,3}[0-9]){12,}")
+CODE: Final = frozenset({".py", ".pyc", ".so", ".zip"})
 NO_DIGIT: Final = re.compile(r"[^0-9]+")
 
 
@@ -65,7 +66,7 @@ def _groups(logs: Any) -> list[str]:
 def _files(directory: Path) -> Iterator[Text]:
     """The emulator's log, with what its workers say, and whatever else it writes."""
     for path in sorted(directory.rglob("*")):
-        if path.is_file() and path.suffix not in (".py", ".pyc", ".so"):  # the code that it runs
+        if path.is_file() and path.suffix not in CODE:
             try:
                 text = path.read_text(encoding="latin-1")
             except FileNotFoundError:

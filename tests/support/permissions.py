@@ -179,7 +179,7 @@ def _logical_names(stack: Stack) -> dict[str, str]:
         for resource in page["StackResourceSummaries"]:
             physical = _named(resource["PhysicalResourceId"])
             name = re.split(r"[/:|]", physical.removeprefix("stateMachine:"))[-1]
-            if not resource["ResourceType"].startswith(("AWS::IAM", "AWS::Lambda::Permission")):
+            if resource["ResourceType"] != "AWS::Lambda::Permission":  # none that stands in an ARN
                 names[name] = resource["LogicalResourceId"]
     return names
 
@@ -204,7 +204,9 @@ def _role(iam: Any, function: Mapping[str, Any], names: Mapping[str, str]) -> Ro
             for document in documents
             for permission in permissions(document)
         ),
-        attached=frozenset(policy["PolicyName"] for policy in attached),
+        attached=frozenset(
+            names.get(policy["PolicyName"], policy["PolicyName"]) for policy in attached
+        ),
     )
 
 
