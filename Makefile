@@ -10,6 +10,7 @@ PYTHON := $(BIN)/python
 SAM := .venv-sam/bin/sam
 LAYER ?= build/layer/python
 TESTS ?= tests
+JOBS ?= 2
 
 .PHONY: help demo test storm chaos check up down reload dead-letters verify lock build layer sam clean stack-tools dev-tools sam-tools
 
@@ -19,8 +20,9 @@ help: ## List these commands
 demo: stack-tools ## Start a stack, show a payment, its undo and its books, and end the stack
 	@$(PYTHON) -m infra.demo
 
-test: dev-tools ## Run all tests; TESTS=tests/domain for some of them
-	@$(PYTHON) -m pytest -m "not fails_on_purpose" $(TESTS)
+# One process has the local stacks, one after the other; the rest of the tests run beside it.
+test: dev-tools ## Run all tests; TESTS=tests/domain for some of them, JOBS=1 for one at a time
+	@$(PYTHON) -m pytest -n $(JOBS) -m "not fails_on_purpose" $(TESTS)
 
 storm: dev-tools ## Kill workers and cut connections under load, on a deployed stack of its own
 	@$(PYTHON) -m pytest -m fails_on_purpose tests/e2e

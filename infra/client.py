@@ -82,12 +82,12 @@ class Client:
         ]
         return account_id
 
-    def ended(self, payment_id: str, timeout_s: float = 30.0) -> Json:
+    def ended(self, payment_id: str, timeout_s: float = 90.0) -> Json:
         """The payment, once it has ended."""
         return self.payment_when(payment_id, lambda payment: payment["status"] in ENDED, timeout_s)
 
     def payment_when(
-        self, payment_id: str, ready: Callable[[Json], bool], timeout_s: float = 30.0
+        self, payment_id: str, ready: Callable[[Json], bool], timeout_s: float = 90.0
     ) -> Json:
         """The payment, once it is as expected."""
         deadline, pause_s = time.monotonic() + timeout_s, POLL_S
@@ -99,7 +99,7 @@ class Client:
             pause_s = min(pause_s * 1.5, POLL_MAX_S)  # who waits for much at once, asks less often
         raise AssertionError(f"after {timeout_s} s still {payment}")
 
-    def wallet_with(self, account_id: str, balance: int, timeout_s: float = 30.0) -> Json:
+    def wallet_with(self, account_id: str, balance: int, timeout_s: float = 90.0) -> Json:
         """The wallet once its balance is as expected, or as it is when time is up."""
         deadline = time.monotonic() + timeout_s
         while True:

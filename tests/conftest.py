@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING, Any, Final
 
+import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from xdist.scheduler import LoadScopeScheduling
 
 # Set before any test module is imported: some make their clients at import.
 for name in [name for name in os.environ if name.startswith("AWS_")]:
@@ -20,3 +25,24 @@ os.environ |= {
 
 # For those who have an hour: `pytest --hypothesis-profile=long tests/test_many_actors.py`
 settings.register_profile("long", max_examples=5_000)
+
+END_TO_END: Final = "tests/e2e/"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The end-to-end tests take longest, so they come first."""
+    items.sort(key=lambda item: not item.nodeid.startswith(END_TO_END))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """One process has all that is end to end, for each would start stacks of its own; every other
+    test goes to whoever is free.
+    """
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415  # not without -n
+
+    class OneForTheStacks(LoadScopeScheduling):  # type: ignore[misc]  # untyped
+        def _split_scope(self, nodeid: str) -> str:
+            return END_TO_END if nodeid.startswith(END_TO_END) else nodeid
+
+    return OneForTheStacks(config, log)

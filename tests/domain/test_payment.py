@@ -271,6 +271,7 @@ GIVEN_UP = PaymentRefundFailed(
         ),
         # Capture.
         (NEW, RequestCapture(capture_id="cap_1"), Refusal.PAYMENT_NOT_AUTHORIZED),
+        (ASKING, RequestCapture(capture_id="cap_1"), Refusal.PROVIDER_ANSWER_PENDING),
         (HELD, RequestCapture(capture_id="cap_1"), Refusal.PROVIDER_ANSWER_PENDING),
         (PAID, RequestCapture(capture_id="cap_1"), Refusal.PAYMENT_CAPTURED),
         (ON_HOLD, start("capture"), Refusal.NO_CALL_OWED),
@@ -336,6 +337,7 @@ GIVEN_UP = PaymentRefundFailed(
         ([*REFUSED, FAILED], RequestCancel(), Refusal.PAYMENT_FAILED),
         # Refund.
         (NEW, RequestRefund(refund_id="ref_1"), Refusal.PAYMENT_NOT_AUTHORIZED),
+        (ASKING, RequestRefund(refund_id="ref_1"), Refusal.PROVIDER_ANSWER_PENDING),
         (HELD, RequestRefund(refund_id="ref_1"), Refusal.PROVIDER_ANSWER_PENDING),
         (ON_HOLD, RequestRefund(refund_id="ref_1"), Refusal.PAYMENT_NOT_CAPTURED),
         (WANTED, RequestRefund(refund_id="ref_1"), Refusal.PROVIDER_ANSWER_PENDING),

@@ -28,6 +28,8 @@ RECORDER = pytest.StashKey[Recorder]()
 JUDGE = "test_permissions.py"
 """Runs when all others have, for it judges what they did."""
 LOG_LINES = 40
+API_AT_ONCE: Final = 12
+"""More clients than that wait for their turn, as they would for two cores."""
 
 REFUSED_ONE_IN: Final = {
     "TransactWriteItems": 4,
@@ -52,7 +54,7 @@ def stack(
     directory = request.config.stash[DIRECTORY] = tmp_path_factory.mktemp("stack")
     port = emulator.free_port()
     recorder = request.config.stash[RECORDER] = Recorder(Busy(REFUSED_ONE_IN) if busy else pass_all)
-    with fault_proxy((emulator.HOST, port), recorder) as proxy:
+    with fault_proxy((emulator.HOST, port), recorder, API_AT_ONCE) as proxy:
         request.config.stash[PROXY] = proxy
         with running_stack(port, directory, functions_endpoint_url=proxy.url) as running:
             request.config.stash.setdefault(RECORDED, []).append((Roles.of(running), recorder))

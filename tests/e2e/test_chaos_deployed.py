@@ -9,25 +9,29 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Final
 
 import pytest
 
-from infra.client import Client
+from analytics.witness import TOLD, CountedEvents
+from infra.client import Client, Json
 from infra.local import Stack
 from infra.local.processes import stack_processes
 from infra.verify import verified
+from tests.e2e.test_dead_letters import catch_up, eventually, letters
 from tests.e2e.test_recovery import sweep
 from tests.e2e.test_wallets import funded
-from tests.support.fault_proxy import BREAK, PASS, Done, Fate, FaultProxy, Request
-from tests.support.load import AMOUNT_MINOR, Load
+from tests.support.fault_proxy import BREAK, PASS, Done, Fate, FaultProxy, Request, Rule
+from tests.support.load import AMOUNT_MINOR, WALLET, Load
+from tests.support.tenants import with_tenant
 
 pytestmark = pytest.mark.fails_on_purpose
 
 PAYMENTS, AT_ONCE, KILLS = 200, 12, 50
 FAULTY_PAYMENTS, ONE_IN, FAULTY_FOR_S = 60, 12, 5.0
+OUTAGE_PAYMENTS, OUTAGE_S = 24, 60.0
 SWEEP_AHEAD_S: Final = 300
 WALLET_MINOR: Final = 60 * AMOUNT_MINOR
 WRITES: Final = frozenset({"PutItem", "UpdateItem", "TransactWriteItems"})
@@ -82,17 +86,26 @@ def test_chaos_killed_workers_lose_nothing(stack: Stack, client: Client) -> None
     assert verified(client)["findings"] == []
 
 
+def simulator_path(stack: Stack) -> str:
+    return stack.simulator_url.partition("/_aws/")[2]
+
+
+def is_call(request: Request, simulator: str) -> bool:
+    """Whether the engine asks its provider."""
+    return request.service == "execute-api" and simulator in request.operation
+
+
 class Faults:
     """One in so many writes and calls fails before or after it was done, with no answer at all."""
 
     def __init__(self, stack: Stack) -> None:
         self._chance = random.Random(7)  # noqa: S311  # no secret
         self._lock = threading.Lock()
-        self._simulator = stack.simulator_url.partition("/_aws/")[2]
+        self._simulator = simulator_path(stack)
 
     def __call__(self, request: Request) -> Fate:
         write = request.service == "dynamodb" and request.operation in WRITES
-        call = request.service == "execute-api" and self._simulator in request.operation
+        call = is_call(request, self._simulator)
         start = request.operation == "StartExecution"
         with self._lock:
             if not (write or call or start) or self._chance.randrange(ONE_IN):
@@ -133,4 +146,65 @@ def test_chaos_writes_and_calls_fail_before_and_after(
         payments = load.ended(ids, lambda: sweep(stack, SWEEP_AHEAD_S))
     assert sum((proxy.injected - before).values()) >= FAULTY_PAYMENTS / 2
     load.check(stack, payments, WALLET_MINOR)
+    assert verified(client)["findings"] == []
+
+
+def gone(stack: Stack, usual: Rule) -> Rule:
+    """Neither the bus nor the provider answers; the rest is as it was."""
+    simulator = simulator_path(stack)
+
+    def rule(request: Request) -> Fate:
+        if request.operation == "PutEvents" or is_call(request, simulator):
+            return BREAK
+        return usual(request)
+
+    return rule
+
+
+def untold(stack: Stack, client: Client, payments: Mapping[str, Json]) -> set[str]:
+    """The events of payments that analytics should have heard of and has not."""
+    public = {
+        event["event_id"]
+        for payment_id in payments
+        for event in client.get(f"/payments/{payment_id}/events?limit=100").body["data"]
+        if event["type"] in TOLD
+    }
+    witness = CountedEvents(stack.client("dynamodb"), stack.tables["analytics"])
+    ids = sorted(public)
+    heard = (witness.heard_of(ids[start : start + 100]) for start in range(0, len(ids), 100))
+    return public.difference(*heard)
+
+
+@pytest.mark.parametrize("stack", ["busy"], indirect=True)
+def test_chaos_bus_and_provider_are_gone_for_a_minute(stack: Stack, proxy: FaultProxy) -> None:
+    stack = with_tenant(stack, "Pisa Outages")
+    client = Client.of(stack)
+    load = Load(client, client.seller(), funded(client, WALLET_MINOR), OUTAGE_PAYMENTS)
+    usual = proxy.rule
+    with provider_through(stack, proxy):
+        proxy.rule = gone(stack, usual)
+        try:
+            back_at = time.monotonic() + OUTAGE_S
+            ids = load.accepted(AT_ONCE)
+            for payment_id, (kind, _, _) in zip(ids, load.wanted, strict=True):
+                if kind == WALLET:
+                    assert client.ended(payment_id)["status"] == "succeeded", "the rest flows on"
+            time.sleep(max(0.0, back_at - time.monotonic()))
+        finally:
+            proxy.rule = usual
+        payments = load.ended(ids, lambda: sweep(stack, SWEEP_AHEAD_S))
+    load.check(stack, payments, WALLET_MINOR)
+
+    parked = eventually(lambda: letters(client, hop="publisher", state="open"))
+    assert all("EndpointConnectionError" in one["cause"] for one in parked), parked
+    assert untold(stack, client, payments), "they are what nobody was told of"
+
+    def redriven() -> int:
+        return len(client.created("/dead-letters/redrive", {"hop": "publisher"})["data"])
+
+    assert redriven() >= len(parked)
+    eventually(lambda: not redriven())
+    assert redriven() == 0, "the second time there is nothing to do"
+    eventually(lambda: not untold(stack, client, payments))
+    assert catch_up(stack).run().made_good == 0
     assert verified(client)["findings"] == []

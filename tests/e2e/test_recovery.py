@@ -134,7 +134,7 @@ def test_idem_crash_mid_psp_resumes(stack: Stack, client: Client) -> None:
     first = client.post("/payments", body, same)
     payment_id = first.body["payment_id"]
     client.payment_when(payment_id, lambda seen: seen["status"] == "awaiting_provider")
-    assert word(client.post(f"/payments/{payment_id}/refund", {})) == "409 payment_not_authorized"
+    assert word(client.post(f"/payments/{payment_id}/refund", {})) == "409 provider_answer_pending"
     again = client.post("/payments", body, same)
     assert (again.raw, again.headers["idempotent-replayed"]) == (first.raw, "true")
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -218,6 +220,46 @@ def test_many_clients_at_once(proxy: FaultProxy) -> None:
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(lambda _: update(dynamodb), range(200)))
     assert get(dynamodb)["Item"]["ells"] == {"N": "200"}
+
+
+class Crowd(BaseHTTPRequestHandler):
+    """An API that counts how many it has to serve at once."""
+
+    now, most = 0, 0
+    lock, two = threading.Lock(), threading.Event()
+
+    def do_GET(self) -> None:  # the name that http.server looks for
+        with Crowd.lock:
+            Crowd.now += 1
+            Crowd.most = max(Crowd.most, Crowd.now)
+            if Crowd.now > 1:
+                Crowd.two.set()
+        Crowd.two.wait(5)
+        time.sleep(0.01)  # time for a third to come
+        with Crowd.lock:
+            Crowd.now -= 1
+        self.send_response(HTTPStatus.NO_CONTENT)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # its own name
+        pass
+
+
+def test_an_api_is_let_through_to_a_few_at_a_time() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Crowd) as server, ThreadPoolExecutor(9) as pool:
+        pool.submit(server.serve_forever, 0.02)
+        with fault_proxy(("127.0.0.1", server.server_port), api_at_once=2) as proxy:
+
+            def call(number: int) -> int:
+                connection = http.client.HTTPConnection(urlsplit(proxy.url).netloc)
+                connection.request("GET", f"/_aws/execute-api/crowd/v1/{number}")
+                status = connection.getresponse().status
+                connection.close()
+                return status
+
+            assert set(pool.map(call, range(8))) == {HTTPStatus.NO_CONTENT}
+        server.shutdown()
+    assert Crowd.most == 2
 
 
 # What DynamoDB says when it is busy.

@@ -12,7 +12,9 @@ says what becomes of it:
     Done(then=BREAK)      the stack does it, its answer is lost, and `then` is what the client sees
     Late(seconds, then)   nothing happens for a while, then `then`
 
-What was asked, what was done about it and what was answered is counted.
+What was asked, what was done about it and what was answered is counted. What comes to an API can be
+let through a few at a time, so that fifty clients at once need no fifty Lambda workers, each of
+which takes most of a second to start.
 """
 
 import http.client
@@ -22,7 +24,7 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -104,9 +106,12 @@ def pass_all(request: Request) -> Fate:
 class FaultProxy:
     """Its address, its rule (which may be replaced at any time), and what it has counted."""
 
-    def __init__(self, upstream: tuple[str, int], rule: Rule) -> None:
+    def __init__(
+        self, upstream: tuple[str, int], rule: Rule, api_at_once: int | None = None
+    ) -> None:
         self.upstream = upstream
         self.rule = rule
+        self._api = threading.Semaphore(api_at_once) if api_at_once else nullcontext()
         self.asked: Counter[tuple[str, str]] = Counter()
         """Requests by service and operation."""
         self.injected: Counter[tuple[str, str]] = Counter()
@@ -142,6 +147,10 @@ class FaultProxy:
                 if asked == service and status >= HTTPStatus.INTERNAL_SERVER_ERROR
             }
 
+    def door(self, service: str) -> AbstractContextManager[object]:
+        """What a request of a service goes through."""
+        return self._api if service == "execute-api" else nullcontext()
+
     def serve(self) -> None:
         self._server.serve_forever(poll_interval=STOP_POLL_S)
 
@@ -154,9 +163,11 @@ class FaultProxy:
 
 
 @contextmanager
-def fault_proxy(upstream: tuple[str, int], rule: Rule = pass_all) -> Iterator[FaultProxy]:
+def fault_proxy(
+    upstream: tuple[str, int], rule: Rule = pass_all, api_at_once: int | None = None
+) -> Iterator[FaultProxy]:
     """A proxy on a free port, which need not have anybody behind it yet."""
-    proxy = FaultProxy(upstream, rule)
+    proxy = FaultProxy(upstream, rule, api_at_once)
     thread = threading.Thread(target=proxy.serve, name="fault-proxy")
     thread.start()
     try:
@@ -239,13 +250,13 @@ class _Handler(BaseHTTPRequestHandler):
     def _apply(self, fate: Fate, request: Request) -> None:
         match fate:
             case Pass():
-                self._answer(request, *self._forwarded(request.body))
+                self._answer(request, *self._forwarded(request))
             case Answer(status=status, headers=headers, body=body):
                 self._answer(request, status, list(headers.items()), body)
             case Break():
                 self.close_connection = True
             case Done(then=then):
-                self._forwarded(request.body)
+                self._forwarded(request)
                 self._apply(then, request)
             case Late(seconds=seconds, then=then):
                 self.server.proxy.over.wait(seconds)
@@ -268,7 +279,7 @@ class _Handler(BaseHTTPRequestHandler):
             return service, parse_qs(body.decode()).get("Action", [""])[0]
         return service, f"{self.command} {path}"
 
-    def _forwarded(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+    def _forwarded(self, request: Request) -> tuple[int, list[tuple[str, str]], bytes]:
         """Have the stack do it; its answer."""
         # The client's own Host too: it is part of what was signed.
         headers = {
@@ -276,9 +287,10 @@ class _Handler(BaseHTTPRequestHandler):
         }
         if _has_ended(self._upstream):
             self._upstream.close()  # the next request opens it again
-        self._upstream.request(self.command, self.path, body, headers)
-        answer = self._upstream.getresponse()
-        return answer.status, answer.getheaders(), answer.read()
+        with self.server.proxy.door(request.service):
+            self._upstream.request(self.command, self.path, request.body, headers)
+            answer = self._upstream.getresponse()
+            return answer.status, answer.getheaders(), answer.read()
 
     def _answer(
         self, request: Request, status: int, headers: list[tuple[str, str]], body: bytes

@@ -845,8 +845,10 @@ def _initiate(asked: Initiate) -> tuple[PaymentEvent, ...] | Refusal:
 
 def _request_capture(asked: RequestCapture, payment: Payment) -> tuple[PaymentEvent, ...] | Refusal:
     match payment:
-        case Pending():
+        case Pending(call=None):
             return Refusal.PAYMENT_NOT_AUTHORIZED
+        case Pending():
+            return Refusal.PROVIDER_ANSWER_PENDING
         case Undoing(ending=Canceling()) | Canceled():
             return Refusal.PAYMENT_CANCELED
         case Undoing() | Failed():
@@ -916,8 +918,10 @@ def _request_refund(asked: RequestRefund, payment: Payment) -> tuple[PaymentEven
                     reason=asked.reason,
                 ),
             )
-        case Pending():
+        case Pending(call=None):
             return Refusal.PAYMENT_NOT_AUTHORIZED
+        case Pending():
+            return Refusal.PROVIDER_ANSWER_PENDING
         case Held() if owed(payment):
             return Refusal.PROVIDER_ANSWER_PENDING
         case Held():
