@@ -69,8 +69,9 @@ def start(directory: Path, port: int | None, functions_endpoint_url: str | None 
     _refuse_taken(port)
     directory.mkdir(parents=True, exist_ok=True)
     log = directory / LOG_NAME
+    log.unlink(missing_ok=True)
     watched, leash = os.pipe()
-    with log.open("wb") as output:
+    with log.open("ab") as output:  # at its end, whoever else has written to it
         process = subprocess.Popen(
             [sys.executable, "-m", "infra.local.server", str(watched)],
             cwd=ROOT,
@@ -100,6 +101,7 @@ def _environment(directory: Path, port: int, functions_endpoint_url: str | None)
     return {
         **{name: os.environ[name] for name in INHERITED if name in os.environ},
         **functions,
+        "AUTH": "true",  # each function may do what its role allows; this key may do everything
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",

@@ -3,11 +3,13 @@
 On the second, functions reach AWS through a proxy that refuses a part of their DynamoDB requests
 as DynamoDB does under load: conflicts of transactions and throttling, which the local stack never
 has of its own. Nothing else differs, and every answer has to be the same.
+
+Both enforce each function's role, and what functions call is recorded for test_permissions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -18,9 +20,13 @@ from infra.local import Stack, emulator, running_stack
 from infra.local.emulator import LOG_NAME, tail
 from tests.support.dynamodb_faults import Busy
 from tests.support.fault_proxy import FaultProxy, fault_proxy, pass_all
+from tests.support.permissions import LEFT_OUT, RECORDED, Recorder, Roles
 
 DIRECTORY = pytest.StashKey[Path]()
 PROXY = pytest.StashKey[FaultProxy]()
+RECORDER = pytest.StashKey[Recorder]()
+JUDGE = "test_permissions.py"
+"""Runs when all others have, for it judges what they did."""
 LOG_LINES = 40
 API_AT_ONCE: Final = 12
 """More clients than that wait for their turn, as they would for two cores."""
@@ -47,11 +53,11 @@ def stack(
     busy = request.param == "busy"
     directory = request.config.stash[DIRECTORY] = tmp_path_factory.mktemp("stack")
     port = emulator.free_port()
-    rule = Busy(REFUSED_ONE_IN) if busy else pass_all
-    with fault_proxy((emulator.HOST, port), rule, API_AT_ONCE) as proxy:
+    recorder = request.config.stash[RECORDER] = Recorder(Busy(REFUSED_ONE_IN) if busy else pass_all)
+    with fault_proxy((emulator.HOST, port), recorder, API_AT_ONCE) as proxy:
         request.config.stash[PROXY] = proxy
-        functions = proxy.url if busy else None
-        with running_stack(port, directory, functions_endpoint_url=functions) as running:
+        with running_stack(port, directory, functions_endpoint_url=proxy.url) as running:
+            request.config.stash.setdefault(RECORDED, []).append((Roles.of(running), recorder))
             # The tests' own calls go the same way, so that their answers are counted.
             yield replace(running, api_url=running.api_url.replace(running.endpoint_url, proxy.url))
 
@@ -60,6 +66,18 @@ def stack(
 def proxy(stack: Stack, request: pytest.FixtureRequest) -> FaultProxy:
     """What stands before the stack."""
     return request.config.stash[PROXY]
+
+
+@pytest.fixture
+def directory(stack: Stack, request: pytest.FixtureRequest) -> Path:
+    """Where the stack keeps its files."""
+    return request.config.stash[DIRECTORY]
+
+
+@pytest.fixture
+def recorder(stack: Stack, request: pytest.FixtureRequest) -> Recorder:
+    """What notes the calls of the stack's functions."""
+    return request.config.stash[RECORDER]
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +89,16 @@ def no_failures(request: pytest.FixtureRequest, proxy: FaultProxy) -> Iterator[N
     before = proxy.failures("execute-api")
     yield
     assert proxy.failures("execute-api") == before
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name == JUDGE)
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    for item in items:
+        item.config.stash.setdefault(LEFT_OUT, []).append(item)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -154,27 +155,30 @@ def test_dlq_a_record_that_nobody_understands_stays_visible(stack: Stack, client
     assert [(one["state"], one["redrives"]) for one in again] == [("open", 1)]
 
 
-def test_dlq_a_message_that_nobody_understands_is_tried_parked_and_redriven(
+def test_dlq_messages_that_nobody_understands_are_tried_parked_and_redriven(
     stack: Stack, client: Client
 ) -> None:
     body = f"no json {uuid.uuid4().hex}"
-    stack.client("sqs").send_message(QueueUrl=stack.queues["analytics"], MessageBody=body)
+    hops = {"analytics": "AnalyticsQueue", "lookups": "LookupsQueue", "verifier": "VerifierQueue"}
+    for queue in hops.values():
+        stack.client("sqs").send_message(QueueUrl=resource(stack, queue), MessageBody=body)
 
-    def found() -> Json | None:
-        for one in letters(client, hop="analytics"):
+    def found(hop: str) -> Json | None:
+        for one in letters(client, hop=hop):
             shown = client.get(f"/dead-letters/{one['dead_letter_id']}").body
             if shown["payload"] == body:
                 return shown
         return None
 
-    letter = eventually(found)
-    assert (letter["state"], letter["payment_id"]) == ("open", None)
-    assert letter["cause"].startswith("JSONDecodeError")
+    parked = [eventually(partial(found, hop)) for hop in hops]
     the_rest_flows_on(client)
-    for _ in range(2):
-        assert redriven(client, letter["dead_letter_id"]) == "redriven"
-    counted = client.get(f"/dead-letters/{letter['dead_letter_id']}").body
-    assert counted["redrives"] == 1, "the second time there was nothing to do"
+    for letter in parked:
+        assert (letter["state"], letter["payment_id"]) == ("open", None)
+        assert letter["cause"].startswith("JSONDecodeError")
+        for _ in range(2):
+            assert redriven(client, letter["dead_letter_id"]) == "redriven"
+        counted = client.get(f"/dead-letters/{letter['dead_letter_id']}").body
+        assert counted["redrives"] == 1, "the second time there was nothing to do"
 
 
 def test_dlq_an_execution_that_was_parked_goes_on_where_it_stood(

@@ -12,6 +12,7 @@ import pytest
 from infra.client import Client, Json
 from infra.local import Stack
 from infra.verify import told, verified
+from verifier.handler import ALL_TENANTS
 
 pytestmark = pytest.mark.parametrize("stack", ["plain"], indirect=True)
 """What conflicts and throttling do to money is asked elsewhere."""
@@ -113,6 +114,19 @@ def test_the_same_key_is_the_same_run(client: Client) -> None:
     assert again.headers.get("idempotent-replayed") == "true"
     assert first.body["status"] == "running"
     assert verified(client)["verification_id"] >= first.body["verification_id"]
+
+
+def test_every_day_all_tenants_are_verified(stack: Stack, client: Client, other: Client) -> None:
+    """By the message of the schedule, which comes once a day and not while tests run."""
+    before = [verified(one)["verification_id"] for one in (client, other)]
+    stack.client("sqs").send_message(
+        QueueUrl=stack.queues["verifier"], MessageBody=json.dumps(ALL_TENANTS)
+    )
+    deadline = time.monotonic() + PATIENCE_S
+    for one, last in zip((client, other), before, strict=True):
+        while (run := one.get("/ledger/verification").body)["verification_id"] == last:
+            assert time.monotonic() < deadline, run
+            time.sleep(0.2)
 
 
 def test_tenants_have_runs_of_their_own(client: Client, other: Client, seller: str) -> None:

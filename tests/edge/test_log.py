@@ -57,3 +57,33 @@ def test_what_aws_said_is_quoted(capsys: pytest.CaptureFixture[str]) -> None:
     denied = ClientError({"Error": {"Code": "AccessDenied", "Message": "not you"}}, "GetItem")
     log.failure("unexpected", denied)
     assert "AccessDenied" in str(last_line(capsys)["said"])
+
+
+def test_a_card_number_is_struck_out_wherever_it_stands(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    number = "4242424242424242"
+    grouped = "4242 4242 4242 4242"
+    full_width = "".join(chr(ord(digit) + 0xFEE0) for digit in number)
+    quoting = ClientError({"Error": {"Code": "Validation", "Message": grouped}}, "GetItem")
+    log.line("request", route=f"GET /payments/{number}", status=404)
+    log.error("parked", deep={number: [{"a": full_width}, int(number), None, True]})
+    log.failure("unexpected", quoting, key=f"order {grouped}")
+    lines = capsys.readouterr().out.splitlines()
+    for line in map(json.loads, lines):
+        assert "[card number]" in json.dumps(line)
+        for card in (number, grouped, full_width):
+            assert card not in json.dumps(line, ensure_ascii=False)
+    assert json.loads(lines[0]) == {
+        "level": "INFO",
+        "kind": "request",
+        "route": "GET /payments/[card number]",
+        "status": 404,
+    }
+
+
+def test_other_numbers_stand_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    log.line("request", duration_ms=1732190400123, request_id="2ed145f47998179883020cf694b19e9f")
+    line = last_line(capsys)
+    assert line["duration_ms"] == 1732190400123
+    assert line["request_id"] == "2ed145f47998179883020cf694b19e9f"

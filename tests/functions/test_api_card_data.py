@@ -65,6 +65,16 @@ def test_card_data_in_a_path_or_query_or_header_is_refused(
     assert NUMBER not in capsys.readouterr().out
 
 
+def test_card_data_in_an_address_is_refused_whoever_decodes_it(world: World) -> None:
+    path = world.get("/payments/{payment_id}", SPACED.replace(" ", "%20"))
+    assert path.refusal == (400, "card_data", "payment_id")
+    query = got("/ledger", "") | {"pathParameters": None}
+    value = query | {"queryStringParameters": {"account_id": SPACED.replace(" ", "+")}}
+    assert world.send(value).refusal == (400, "card_data", "account_id")
+    name = query | {"queryStringParameters": {SPACED.replace(" ", "%2d"): "1"}}
+    assert world.send(name).refusal == (400, "card_data", "query")
+
+
 def test_numbers_that_are_no_cards_pass(world: World) -> None:
     body = payment_body(world.account(), order_id="4242424242424241", customer="+49 89 1234567")
     assert world.post("/payments", body).status == 201

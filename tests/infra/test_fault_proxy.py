@@ -1,6 +1,7 @@
 """The proxy that fails on purpose, as botocore sees it: before the local stack, and on its own."""
 
 import http.client
+import json
 import threading
 import time
 import zlib
@@ -144,6 +145,34 @@ class Once:
 
 
 # What passes.
+
+
+def test_a_signature_holds_on_the_way_and_its_key_is_told(proxy: FaultProxy) -> None:
+    """The stack checks the signatures of roles, which cover the address that was called."""
+    trusted = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+    allowed = {"Effect": "Allow", "Action": "dynamodb:GetItem", "Resource": "*"}
+    iam, sts = client("iam", proxy.url), client("sts", proxy.url)
+    trust = json.dumps({"Statement": [trusted]})
+    role = iam.create_role(RoleName="clerk", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    reads = json.dumps({"Statement": [allowed]})
+    iam.put_role_policy(RoleName="clerk", PolicyName="reads", PolicyDocument=reads)
+    key = sts.assume_role(RoleArn=role, RoleSessionName="clerk")["Credentials"]
+    clerk = botocore.session.get_session().create_client(
+        "dynamodb",
+        endpoint_url=proxy.url,
+        aws_access_key_id=key["AccessKeyId"],
+        aws_secret_access_key=key["SecretAccessKey"],
+        aws_session_token=key["SessionToken"],
+    )
+    keys = []
+
+    def note(request: Request) -> Fate:
+        keys.append(request.access_key)
+        return PASS
+
+    proxy.rule = note
+    assert "Item" not in get(clerk)
+    assert keys == [key["AccessKeyId"]]
 
 
 def test_what_passes_is_the_answer_of_the_stack(proxy: FaultProxy) -> None:

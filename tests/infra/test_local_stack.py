@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from infra.build import Target
 from infra.local import Stack, lifecycle, running_stack
@@ -94,6 +96,28 @@ def test_the_seeds_came_through_the_stream_into_the_queue(stack: Stack) -> None:
 
     eventually(look)
     assert {f"tenant#{tenant.tenant_id}" for tenant in stack.tenants} < seen
+
+
+def test_who_comes_as_a_role_may_do_what_the_role_allows(stack: Stack) -> None:
+    iam = stack.client("iam")
+    trusted = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+    asked = {"Effect": "Allow", "Action": "dynamodb:ListTables", "Resource": "*"}
+    role = iam.create_role(
+        RoleName="clerk", AssumeRolePolicyDocument=json.dumps({"Statement": [trusted]})
+    )["Role"]
+    key = stack.client("sts").assume_role(RoleArn=role["Arn"], RoleSessionName="clerk")
+    clerk = boto3.session.Session(
+        aws_access_key_id=key["Credentials"]["AccessKeyId"],
+        aws_secret_access_key=key["Credentials"]["SecretAccessKey"],
+        aws_session_token=key["Credentials"]["SessionToken"],
+        region_name=stack.region,
+    ).client("dynamodb", endpoint_url=stack.endpoint_url)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        clerk.list_tables()
+    iam.put_role_policy(
+        RoleName="clerk", PolicyName="reads", PolicyDocument=json.dumps({"Statement": [asked]})
+    )
+    assert clerk.list_tables()["TableNames"]
 
 
 def test_a_nested_template_is_packaged_too(stack: Stack) -> None:

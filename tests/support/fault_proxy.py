@@ -33,7 +33,7 @@ from urllib.parse import parse_qs, urlsplit
 
 HOST: Final = "127.0.0.1"
 STOP_POLL_S: Final = 0.02
-CREDENTIAL: Final = re.compile(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/aws4_request")
+CREDENTIAL: Final = re.compile(r"Credential=([^/]+)/\d+/[^/]+/([^/]+)/aws4_request")
 EMULATED: Final = re.compile(r"/_aws/([^/]+)/")
 """Where the local stack serves what AWS serves under a host name of its own."""
 
@@ -46,11 +46,13 @@ class Request:
 
     The service is as signatures name it, or "execute-api" for what comes to an API. The operation
     is the API's name for it, as "PutItem", or method and path where there is none, as in S3.
+    The access key is that of whoever signed it, or empty.
     """
 
     service: str
     operation: str
     body: bytes
+    access_key: str = ""
 
     @property
     def document(self) -> Any:
@@ -240,8 +242,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        service, operation = self._named(body)
-        request = Request(service=service, operation=operation, body=body)
+        request = self._request(body)
         self._apply(self.server.proxy.decide(request), request)
 
     do_DELETE = do_GET = do_HEAD = do_PATCH = do_POST = do_PUT = _serve  # noqa: N815  # names that http.server looks for
@@ -261,12 +262,17 @@ class _Handler(BaseHTTPRequestHandler):
                 self.server.proxy.over.wait(seconds)
                 self._apply(then, request)
 
-    def _named(self, body: bytes) -> tuple[str, str]:
+    def _request(self, body: bytes) -> Request:
+        signed = CREDENTIAL.search(self.headers.get("Authorization", ""))
+        service, operation = self._named(signed[2] if signed else None, body)
+        access_key = signed[1] if signed else ""
+        return Request(service=service, operation=operation, body=body, access_key=access_key)
+
+    def _named(self, signed: str | None, body: bytes) -> tuple[str, str]:
         """The service and operation of a request, wherever its protocol says them."""
         path = urlsplit(self.path).path
-        signed = CREDENTIAL.search(self.headers.get("Authorization", ""))
         emulated = EMULATED.match(path)
-        service = signed[1] if signed else emulated[1] if emulated else ""
+        service = signed or (emulated[1] if emulated else "")
         if target := self.headers.get("X-Amz-Target"):
             return service, target.rpartition(".")[2]
         if self.headers.get("Content-Type", "").startswith("application/x-www-form-urlencoded"):
@@ -275,13 +281,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _forwarded(self, request: Request) -> tuple[int, list[tuple[str, str]], bytes]:
         """Have the stack do it; its answer."""
-        host, port = self.server.proxy.upstream
+        # The client's own Host too: it is part of what was signed.
         headers = {
             name: text for name, text in self.headers.items() if name.lower() not in HOP_BY_HOP
         }
         if _has_ended(self._upstream):
             self._upstream.close()  # the next request opens it again
-        headers |= {"Host": f"{host}:{port}"}
         with self.server.proxy.door(request.service):
             self._upstream.request(self.command, self.path, request.body, headers)
             answer = self._upstream.getresponse()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from typing import Final
+from urllib.parse import unquote_plus
 
 from florin.domain.cards import holds_card_number, names_card_data
 from florin.edge.http import Request
@@ -20,12 +21,12 @@ def outside_the_body(request: Request) -> tuple[str, ...]:
 
 def _outside(request: Request) -> Iterator[str]:
     for name, value in request.path.items():
-        if holds_card_number(value) and not _is_id(value):
+        if _in_an_address(value):
             yield name
     for name, value in request.query.items():
-        if holds_card_number(name):
+        if holds_card_number(unquote_plus(name)):
             yield "query"
-        elif names_card_data(name) or (holds_card_number(value) and not _is_id(value)):
+        elif names_card_data(name) or _in_an_address(value):
             yield name
     for name, values in request.headers.items():
         if name.startswith(NOT_THE_CLIENTS):
@@ -34,6 +35,11 @@ def _outside(request: Request) -> Iterator[str]:
             yield "headers"
         elif any(holds_card_number(value) for value in values):
             yield name
+
+
+def _in_an_address(value: str) -> bool:
+    """Whether a part of the path or query holds a card number, whoever decodes it."""
+    return holds_card_number(unquote_plus(value)) and not _is_id(value)
 
 
 def _is_id(text: str) -> bool:

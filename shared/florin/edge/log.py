@@ -3,11 +3,14 @@
 A line never carries what a client sent: no body, no header, no key. That is also why an
 unexpected exception is told by its type and the places it came through, not by its message,
 which may quote the very state that it is about. What AWS answered is quoted: it is about us.
+Should a card number stand in a line in spite of all that, it is struck out.
 """
 
 import json
 import os
 from types import TracebackType
+
+from florin.domain.cards import holds_card_number, redacted
 
 QUIET = "ERROR"
 """The LOG_LEVEL at which only what went wrong is told."""
@@ -51,4 +54,21 @@ def _places(cause: BaseException) -> list[str]:
 
 
 def _write(level: str, kind: str, fields: dict[str, object]) -> None:
-    print(json.dumps({"level": level, "kind": kind, **fields}, default=str), flush=True)
+    text = json.dumps({"level": level, "kind": kind, **fields}, default=str)
+    if "\\u" in text or holds_card_number(text):  # digits of other scripts are escaped
+        text = json.dumps(_redacted(json.loads(text)))
+    print(text, flush=True)
+
+
+def _redacted(value: object) -> object:
+    match value:
+        case dict():
+            return {redacted(name): _redacted(inner) for name, inner in value.items()}
+        case list():
+            return [_redacted(inner) for inner in value]
+        case str():
+            return redacted(value)
+        case None | bool():
+            return value
+        case _:
+            return redacted(text) if holds_card_number(text := str(value)) else value
