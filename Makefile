@@ -11,7 +11,7 @@ SAM := .venv-sam/bin/sam
 LAYER ?= build/layer/python
 TESTS ?= tests
 
-.PHONY: help demo test storm chaos check up down reload dead-letters verify lock build layer sam clean stack-tools dev-tools sam-tools
+.PHONY: help demo test storm chaos check up down reload dead-letters verify lock build layer sam clean stack-tools dev-tools sam-tools checkov-tools
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -28,13 +28,14 @@ storm: dev-tools ## Kill workers and cut connections under load, on a deployed s
 chaos: dev-tools ## Break every flow at every point, in full, and write docs/chaos.md
 	@PYTHONPATH=.:shared:functions $(PYTHON) -m tests.chaos
 
-check: dev-tools ## Check style, types, imports, template and state machines
+check: dev-tools checkov-tools ## Check style, types, imports, template and state machines
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PYTHONPATH=shared:. $(BIN)/lint-imports
-	$(BIN)/cfn-lint template.yaml
+	$(BIN)/cfn-lint template.yaml infra/dashboard.yaml
 	$(PYTHON) -m infra.asl_check state_machines/*.asl.*
+	.venv-checkov/bin/checkov --config-file .checkov.yaml
 
 up: stack-tools ## Start the local AWS stack with Florin in it; PORT=4566 to choose the port
 	@$(PYTHON) -m infra.local up $(if $(PORT),--port $(PORT))
@@ -53,7 +54,7 @@ verify: stack-tools ## Verify the books of the running stack, or of FLORIN_API_U
 
 lock: ## Resolve requirements/*.in into locks; UPGRADE=1 takes newer versions
 	@infra/make-venv .venv-lock requirements/lock.txt
-	@cd requirements && for set in stack runtime dev sam lock; do \
+	@cd requirements && for set in stack runtime dev sam checkov lock; do \
 		echo "Locking $$set"; \
 		../.venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 \
 			--generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
@@ -88,6 +89,9 @@ stack-tools:
 
 dev-tools:
 	@infra/make-venv $(VENV) requirements/stack.txt requirements/dev.txt
+
+checkov-tools:
+	@infra/make-venv .venv-checkov requirements/checkov.txt
 
 sam-tools:
 	@infra/make-venv .venv-sam requirements/sam.txt

@@ -18,7 +18,7 @@ from florin.domain.status import Status
 from florin.handle import Accepted, Desk
 from florin.ports import Advance
 from florin.projection import Projector
-from florin.saga import Saga
+from florin.saga import CALL_BUDGET, Saga
 from florin.sweep import RESUMES_MAX, STREAMS_MAX, STUCK, Lookups, Sweeper, Taken
 from tests.support.examples import (
     NOON,
@@ -339,3 +339,18 @@ def test_what_is_owed_after_the_authorization_is_followed_up(operation: str) -> 
     world.saga.follow_up(payment_id, "arn:execution")
     world.project()
     assert world.status(payment_id) in {Status.SUCCEEDED, Status.FAILED}
+
+
+def test_how_long_an_answer_is_overdue_is_told_each_time_somebody_looks() -> None:
+    world = World()
+    told: list[tuple[str, timedelta]] = []
+    sweeper = replace(world.sweeper, unanswered=lambda *found: told.append(found))
+    paid, silent = world.pay(), world.pay()
+    world.run(paid, Step.ASSESS_RISK)  # stalled, but nobody was asked
+    world.provider = SilentProvider(authorization=Unknown(reason="timeout"))
+    world.run(silent, Step.ASSESS_RISK)
+    world.run(silent, Step.AUTHORIZE)
+    world.project()
+    world.clock.advance(CALL_BUDGET + timedelta(hours=2))
+    sweeper.sweep()
+    assert told == [(silent, timedelta(hours=2))]
