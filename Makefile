@@ -11,7 +11,7 @@ SAM := .venv-sam/bin/sam
 LAYER ?= build/layer/python
 TESTS ?= tests
 
-.PHONY: help demo test storm chaos check up down reload dead-letters verify lock build layer sam clean stack-tools dev-tools sam-tools checkov-tools
+.PHONY: help demo test storm chaos check up down reload dead-letters verify lock build layer sam sam-deploy sam-local clean stack-tools dev-tools sam-tools checkov-tools
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -77,6 +77,12 @@ sam: sam-tools ## Validate and build with the SAM CLI, as a deployment would
 	else \
 		echo "Note: Python 3.13 is not installed, so sam build was left out." >&2; \
 	fi
+
+sam-deploy: sam stack-tools ## Deploy what `sam build` made to a local stack, and take a payment through it
+	@$(PYTHON) -m infra.built
+
+sam-local: sam-tools stack-tools ## Call the built functions in containers (Docker) with tests/events
+	@$(PYTHON) -m infra.sam_local
 
 clean: ## End the local stack; remove venvs, caches and builds
 	@if [ -e .florin/stack.json ] && [ -x $(PYTHON) ]; then $(PYTHON) -m infra.local down; fi

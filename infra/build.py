@@ -67,12 +67,24 @@ def build_layer(target: Target, out: Path) -> None:
         _install_dependencies(out)
         prune_botocore(out / "botocore")
     _copy_package(out)
+    if target is Target.AWS:
+        name_release(out, os.environ.get("RELEASE", ""))
     if OPENAPI.exists():
         document = api_document(OPENAPI.read_text(encoding="utf-8"))
         (out / "florin" / "edge" / "openapi.json").write_text(document, encoding="utf-8")
     _compile(target, out)
     if target is Target.AWS:
         check_native_code(out)
+
+
+def name_release(out: Path, release: str) -> None:
+    """Let a release that has a name be other bytes than any other.
+
+    Other bytes are another layer, and that is a new version of every function: also for a deployment
+    that changes nothing but parameters, for which there would be no new version otherwise.
+    """
+    if release:
+        (out / "florin" / "RELEASE").write_text(release + "\n", encoding="utf-8")
 
 
 def api_document(source: str) -> str:
