@@ -80,8 +80,8 @@ def build_layer(target: Target, out: Path) -> None:
 def name_release(out: Path, release: str) -> None:
     """Let a release that has a name be other bytes than any other.
 
-    Other bytes are another layer, and that is a new version of every function: also for a deployment
-    that changes nothing but parameters, for which there would be no new version otherwise.
+    Other bytes are another layer, and that is a new version of every function: also for a
+    deployment that changes nothing but parameters, for which there would be none otherwise.
     """
     if release:
         (out / "florin" / "RELEASE").write_text(release + "\n", encoding="utf-8")
