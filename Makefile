@@ -12,7 +12,7 @@ LAYER ?= build/layer/python
 TESTS ?= tests
 JOBS ?= 2
 
-.PHONY: help demo test storm chaos bench check up down reload dead-letters verify lock build layer sam clean stack-tools dev-tools sam-tools
+.PHONY: help demo test storm chaos bench check up down reload dead-letters verify lock build layer sam sam-deploy sam-local clean stack-tools dev-tools sam-tools checkov-tools
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -33,13 +33,14 @@ chaos: dev-tools ## Break every flow at every point, in full, and write docs/cha
 bench: dev-tools ## Count what payments cost and judge the budgets; QUICK=1 keeps no results
 	@PYTHONPATH=.:shared:functions $(PYTHON) -m tests.bench $(if $(QUICK),--quick)
 
-check: dev-tools ## Check style, types, imports, template and state machines
+check: dev-tools checkov-tools ## Check style, types, imports, template and state machines
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PYTHONPATH=shared:. $(BIN)/lint-imports
-	$(BIN)/cfn-lint template.yaml
+	$(BIN)/cfn-lint template.yaml infra/dashboard.yaml
 	$(PYTHON) -m infra.asl_check state_machines/*.asl.*
+	.venv-checkov/bin/checkov --config-file .checkov.yaml
 
 up: stack-tools ## Start the local AWS stack with Florin in it; PORT=4566 to choose the port
 	@$(PYTHON) -m infra.local up $(if $(PORT),--port $(PORT))
@@ -58,7 +59,7 @@ verify: stack-tools ## Verify the books of the running stack, or of FLORIN_API_U
 
 lock: ## Resolve requirements/*.in into locks; UPGRADE=1 takes newer versions
 	@infra/make-venv .venv-lock requirements/lock.txt
-	@cd requirements && for set in stack runtime dev sam lock; do \
+	@cd requirements && for set in stack runtime dev sam checkov lock; do \
 		echo "Locking $$set"; \
 		../.venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 \
 			--generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
@@ -82,6 +83,12 @@ sam: sam-tools ## Validate and build with the SAM CLI, as a deployment would
 		echo "Note: Python 3.13 is not installed, so sam build was left out." >&2; \
 	fi
 
+sam-deploy: sam stack-tools ## Deploy what `sam build` made to a local stack, and take a payment through it
+	@$(PYTHON) -m infra.built
+
+sam-local: sam-tools stack-tools ## Call the built functions in containers (Docker) with tests/events
+	@$(PYTHON) -m infra.sam_local
+
 clean: ## End the local stack; remove venvs, caches and builds
 	@if [ -e .florin/stack.json ] && [ -x $(PYTHON) ]; then $(PYTHON) -m infra.local down; fi
 	rm -rf .venv .venv-* .venv.lock .florin .aws-sam build
@@ -93,6 +100,9 @@ stack-tools:
 
 dev-tools:
 	@infra/make-venv $(VENV) requirements/stack.txt requirements/dev.txt
+
+checkov-tools:
+	@infra/make-venv .venv-checkov requirements/checkov.txt
 
 sam-tools:
 	@infra/make-venv .venv-sam requirements/sam.txt

@@ -64,6 +64,8 @@ def build_layer(target: Target, out: Path) -> None:
         prune_botocore(out / "botocore")
     _copy_package(out)
     _write_api_document(out / "florin" / "edge")
+    if target is Target.AWS:
+        name_release(out, os.environ.get("RELEASE", ""))
     _compile(target, out)
     if target is Target.AWS:
         check_native_code(out)
@@ -79,6 +81,16 @@ def _write_api_document(out: Path) -> None:
         stdout=sys.stderr,
         env={"PATH": os.defpath, "PYTHONPATH": os.pathsep.join([str(ROOT), str(SHARED)])},
     )
+
+
+def name_release(out: Path, release: str) -> None:
+    """Let a release that has a name be other bytes than any other.
+
+    Other bytes are another layer, and that is a new version of every function: also for a
+    deployment that changes nothing but parameters, for which there would be none otherwise.
+    """
+    if release:
+        (out / "florin" / "RELEASE").write_text(release + "\n", encoding="utf-8")
 
 
 def prune_botocore(botocore: Path) -> None:

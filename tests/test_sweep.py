@@ -12,13 +12,13 @@ from florin.adapters.risk import PassingRisk
 from florin.domain.deadlines import LOOKUPS_AFTER
 from florin.domain.hold import Part, PlaceHold
 from florin.domain.money import Money
-from florin.domain.payment import Call, CaptureMethod, Initiate, Step
+from florin.domain.payment import Call, CaptureMethod, Initiate, RequestRefund, Step
 from florin.domain.provider import NotAttempted, ProviderAnswer, Unknown
 from florin.domain.status import Status
 from florin.handle import Accepted, Desk
 from florin.ports import Advance
 from florin.projection import Projector
-from florin.saga import Saga
+from florin.saga import CALL_BUDGET, Saga
 from florin.sweep import RESUMES_MAX, STREAMS_MAX, STUCK, Lookups, Sweeper, Taken
 from tests.support.examples import (
     NOON,
@@ -349,3 +349,41 @@ def test_what_is_owed_after_the_authorization_is_followed_up(operation: str) -> 
     world.saga.follow_up(payment_id, "arn:execution")
     world.project()
     assert world.status(payment_id) in {Status.SUCCEEDED, Status.FAILED}
+
+
+def test_how_long_an_answer_is_overdue_is_told_each_time_somebody_looks() -> None:
+    world = World()
+    told: list[tuple[str, timedelta]] = []
+    sweeper = replace(world.sweeper, unanswered=lambda *found: told.append(found))
+    paid, silent = world.pay(), world.pay()
+    world.run(paid, Step.ASSESS_RISK)  # stalled, but nobody was asked
+    world.provider = SilentProvider(authorization=Unknown(reason="timeout"))
+    world.run(silent, Step.ASSESS_RISK)
+    world.run(silent, Step.AUTHORIZE)
+    world.project()
+    world.clock.advance(CALL_BUDGET + timedelta(hours=2))
+    sweeper.sweep()
+    assert told == [(silent, timedelta(hours=2))]
+
+
+def refund(refund_id: str) -> RequestRefund:
+    return RequestRefund(refund_id=refund_id, amount_minor=100)
+
+
+def test_of_several_answers_the_one_that_is_overdue_longest_is_told() -> None:
+    world = World()
+    told: list[timedelta] = []
+    sweeper = replace(world.sweeper, unanswered=lambda _, overdue: told.append(overdue))
+    payment_id = world.pay()
+    world.run(payment_id, *FORWARD)
+    world.project()
+    world.provider = SilentProvider(refund=Unknown(reason="timeout"))
+    for number in (1, 2):
+        key = once(f"refund-{number}")
+        assert isinstance(world.desk.change_payment(payment_id, "ref", refund, key), Accepted)
+        world.saga.follow_up(payment_id, "arn:execution")
+        world.clock.advance(timedelta(minutes=10))
+    world.project()
+    world.clock.advance(timedelta(hours=1))
+    sweeper.sweep()
+    assert told == [timedelta(minutes=80) - CALL_BUDGET]

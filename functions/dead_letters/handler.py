@@ -5,14 +5,14 @@ rings. For what it keeps it tells a metric, which is the alarm of the hop.
 """
 
 import json
-import time
 from functools import cache
 from typing import Any
 
 from dead_letters.arrivals import Arrivals
 from florin.adapters import aws
 from florin.adapters.clock import SystemClock
-from florin.edge import log, wiring
+from florin.edge import log, metrics, wiring
+from florin.edge.metrics import Metric
 from florin.ports import Arrival
 
 CLOCK = SystemClock()
@@ -49,21 +49,11 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
 
 def _tell(arrival: Arrival) -> None:
     """One line that CloudWatch also takes as one more dead letter of the hop."""
-    log.error(
+    metrics.tell(
+        Metric.DEAD_LETTERS,
+        1,
         "dead letter",
-        _aws={
-            "Timestamp": int(time.time() * 1000),
-            "CloudWatchMetrics": [
-                {
-                    "Namespace": "Florin",
-                    "Dimensions": [["Stack", "Hop"]],
-                    "Metrics": [{"Name": "DeadLetters", "Unit": "Count"}],
-                }
-            ],
-        },
-        Stack=wiring.setting("STACK"),
-        Hop=arrival.hop,
-        DeadLetters=1,
+        hop=arrival.hop,
         letter_id=arrival.letter_id,
         stream=arrival.stream,
         version=arrival.version,

@@ -5,8 +5,9 @@ from datetime import timedelta
 from typing import Any, Final
 
 from florin.adapters.clock import SystemClock, UlidIds
-from florin.edge import log, wiring
+from florin.edge import log, metrics, wiring
 from florin.edge.cache import CachedAccounts
+from florin.edge.metrics import Metric
 from florin.handle import Desk
 from florin.projection import Projector
 from florin.sweep import Sweeper
@@ -30,8 +31,15 @@ def handler(event: dict[str, Any], context: object) -> dict[str, int]:
         expire=desk.expire_hold,
         project=lambda stream: projector.project([stream]),
         time_left=lambda: time.monotonic() - began < WORKS_FOR_S,
+        unanswered=_unanswered,
         failed=lambda stream, error: log.failure("not taken up", error, stream=stream),
     )
     done = {taken.value: count for taken, count in sweeper.sweep(ahead).items()}
     log.line("sweep", **done)
     return done
+
+
+def _unanswered(payment_id: str, overdue: timedelta) -> None:
+    metrics.tell(
+        Metric.UNANSWERED_SECONDS, overdue.total_seconds(), "unanswered", payment_id=payment_id
+    )

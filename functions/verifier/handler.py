@@ -8,7 +8,8 @@ import time
 from typing import Any, Final
 
 from florin.adapters.clock import SystemClock, UlidIds
-from florin.edge import log, wiring
+from florin.edge import log, metrics, wiring
+from florin.edge.metrics import Metric
 from florin.edge.queues import QueueHandler
 from florin.verification import VerificationDesk, Verifier
 
@@ -33,9 +34,11 @@ def work(message: dict[str, Any], work_s: float = WORK_S) -> None:
     kept = store.run(tenant_id, run_id)
     if kept is not None:
         tally = kept.tally
-        told = log.error if tally.found else log.line
-        told(
+        metrics.tell(
+            Metric.VERIFICATION_FINDINGS,
+            tally.found,
             "verification",
+            level="ERROR" if tally.found else "INFO",
             tenant_id=tenant_id,
             run_id=run_id,
             phase=kept.phase,

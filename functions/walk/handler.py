@@ -12,7 +12,8 @@ from florin.adapters import aws
 from florin.adapters.clock import SystemClock
 from florin.catch_up import CatchUp
 from florin.dead_letters import Redriver
-from florin.edge import log, wiring
+from florin.edge import metrics, wiring
+from florin.edge.metrics import Metric
 
 SEGMENTS: Final = 24
 
@@ -35,6 +36,14 @@ def handler(event: dict[str, Any], context: object) -> dict[str, int]:
         clock=clock,
     )
     found = asdict(walk.run(segment, segments))
-    told = log.error if found["made_good"] or found["left_open"] or found["undated"] else log.line
-    told("walk", segment=segment, segments=segments, **found)
+    overlooked = found["made_good"] + found["left_open"] + found["undated"]
+    metrics.tell(
+        Metric.OVERLOOKED,
+        overlooked,
+        "walk",
+        level="ERROR" if overlooked else "INFO",
+        segment=segment,
+        segments=segments,
+        **found,
+    )
     return found

@@ -13,7 +13,7 @@ from infra.local import emulator
 from infra.local.clients import client_factory
 from infra.local.deploy import deploy
 from infra.local.emulator import REGION
-from infra.local.package import Packager, load_template
+from infra.local.package import BuildLayer, Packager, load_template
 from infra.local.processes import end_group
 from infra.local.stack import FILE_NAME, Stack, local_address
 from infra.paths import TEMPLATE
@@ -31,14 +31,16 @@ def running_stack(
     directory: Path | None = None,
     template: Path = TEMPLATE,
     functions_endpoint_url: str | None = None,
+    layer: BuildLayer | None = None,
 ) -> Iterator[Stack]:
     """A fresh stack with the template deployed and two tenants; gone when the block ends,
-    and also when this process is killed. Its functions may be given another address of AWS."""
+    and also when this process is killed. Its functions may be given another address of AWS, and a
+    layer that was built already."""
     with tempfile.TemporaryDirectory(prefix="florin-") as temporary:
         directory = directory or Path(temporary)
         server = emulator.start(directory, port, functions_endpoint_url)
         try:
-            yield bring_up(server.endpoint_url, directory, template, pid=server.group)
+            yield bring_up(server.endpoint_url, directory, template, pid=server.group, layer=layer)
         finally:
             server.stop()
             (directory / FILE_NAME).unlink(missing_ok=True)
@@ -78,9 +80,16 @@ def down(directory: Path) -> None:
     (directory / FILE_NAME).unlink(missing_ok=True)
 
 
-def bring_up(endpoint_url: str, directory: Path, template: Path, *, pid: int | None) -> Stack:
+def bring_up(
+    endpoint_url: str,
+    directory: Path,
+    template: Path,
+    *,
+    pid: int | None,
+    layer: BuildLayer | None = None,
+) -> Stack:
     """Deploy into the stack at `endpoint_url`, seed it, write stack.json."""
-    outputs = release(endpoint_url, directory, template, _target(pid))
+    outputs = release(endpoint_url, directory, template, _target(pid), layer)
     tenants = seed(outputs, client_factory(endpoint_url, REGION))
     return _save(outputs, tenants, endpoint_url, directory, pid)
 
@@ -94,17 +103,23 @@ def reload(directory: Path, template: Path = TEMPLATE) -> Stack | None:
     return _save(outputs, stack.tenants, stack.endpoint_url, directory, stack.pid)
 
 
-def release(endpoint_url: str, directory: Path, template: Path, target: Target) -> dict[str, str]:
+def release(
+    endpoint_url: str,
+    directory: Path,
+    template: Path,
+    target: Target,
+    layer: BuildLayer | None = None,
+) -> dict[str, str]:
     """Package the template and deploy it; return its outputs, with local addresses."""
     clients = client_factory(endpoint_url, REGION)
     build = directory / "layer"
 
-    def layer() -> bytes:
+    def built() -> bytes:
         build_layer(target, build)
         return zip_folder(build, prefix="python/", bytecode=True)
 
     clients("s3").create_bucket(Bucket=BUCKET)
-    url = Packager(clients("s3"), BUCKET, endpoint_url, layer).package(template)
+    url = Packager(clients("s3"), BUCKET, endpoint_url, layer or built).package(template)
     declared = load_template(template).get("Parameters", {})
     parameters = {name: value for name, value in PARAMETERS.items() if name in declared}
     outputs = deploy(clients("cloudformation"), STACK_NAME, url, parameters)

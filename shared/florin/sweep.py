@@ -44,7 +44,8 @@ class Sweeper:
     """Takes up what is due.
 
     `expire` lets a hold go whose time is up, `project` brings the books up to date with a stream,
-    `time_left` says whether there is time for one more, and `failed` hears of what went wrong.
+    `time_left` says whether there is time for one more, `unanswered` hears how long a provider's
+    answer is overdue, and `failed` hears of what went wrong.
     """
 
     store: EventStore
@@ -55,6 +56,7 @@ class Sweeper:
     expire: Callable[[str], None]
     project: Callable[[str], None]
     time_left: Callable[[], bool] = lambda: True
+    unanswered: Callable[[str, timedelta], None] = lambda payment_id, overdue: None
     failed: Callable[[str, Exception], None] = lambda stream, error: None
 
     def sweep(self, ahead: timedelta = timedelta(0)) -> Mapping[Taken, int]:
@@ -105,6 +107,9 @@ class Sweeper:
         if payment_due_at(payment, last.recorded_at) is None:
             self.books.postpone(view, None)
             return Taken.SETTLED
+        if calls := open_calls(payment):
+            overdue = self.clock.now() - min(call.deadline for call in calls)
+            self.unanswered(view.stream, overdue)
         if view.resumes == RESUMES_MAX:
             hop = "follow_up" if is_authorized(payment) else "payment"
             self.parking.park(hop, STUCK, stuck(history, payment))

@@ -97,7 +97,7 @@ def test_a_route_is_as_public_as_its_operation(route: str) -> None:
 def test_an_operation_calls_the_api_function(route: str) -> None:
     integration = OPERATIONS[route]["x-amazon-apigateway-integration"]
     assert (integration["type"], integration["httpMethod"]) == ("aws_proxy", "POST")
-    assert "/functions/${ApiFunction.Arn}/invocations" in integration["uri"]["Fn::Sub"]
+    assert "/functions/${ApiFunctionAliaslive}/invocations" in integration["uri"]["Fn::Sub"]
 
 
 def test_the_authorizer_is_asked_by_the_authorization_header() -> None:
@@ -107,9 +107,8 @@ def test_the_authorizer_is_asked_by_the_authorization_header() -> None:
     assert authorizer["type"] == "request"
     assert authorizer["identitySource"] == "method.request.header.Authorization"
     assert authorizer["authorizerResultTtlInSeconds"] == 300
-    assert (
-        "/functions/${AuthorizerFunction.Arn}/invocations" in authorizer["authorizerUri"]["Fn::Sub"]
-    )
+    called = authorizer["authorizerUri"]["Fn::Sub"]
+    assert "/functions/${AuthorizerFunctionAliaslive}/invocations" in called
 
 
 @pytest.mark.parametrize("route", ROUTES)

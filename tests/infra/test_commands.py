@@ -26,6 +26,7 @@ TARGETS = [
     "build",
     "clean",
     "sam",
+    "sam-deploy",
 ]
 
 
@@ -57,7 +58,7 @@ def test_each_target_is_one_and_needs_nothing_done_before(target: str) -> None:
 
 def test_ci_checks_builds_and_tests_in_that_order_with_the_tests_last() -> None:
     script = (ROOT / ".ci" / "run").read_text()
-    assert re.findall(r"^make (\w+)$", script, re.MULTILINE) == ["check", "sam", "test"]
+    assert re.findall(r"^make ([\w-]+)$", script, re.MULTILINE) == ["check", "sam-deploy", "test"]
     assert script.rstrip().endswith("make test")
     assert "set -euo pipefail" in script
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
@@ -66,7 +67,9 @@ def test_ci_checks_builds_and_tests_in_that_order_with_the_tests_last() -> None:
 def test_every_stage_can_be_deployed_and_no_secret_is_written_down() -> None:
     text = (ROOT / "samconfig.toml").read_text()
     config = tomllib.loads(text)
-    for environment, stage in (("default", "dev"), ("stage", "stage"), ("prod", "prod")):
+    assert config["dev"]["deploy"] == config["default"]["deploy"]
+    stages = ("dev", "stage", "prod")
+    for environment, stage in (("default", "dev"), *zip(stages, stages, strict=True)):
         deploy = config[environment]["deploy"]["parameters"]
         assert deploy["parameter_overrides"] == [f"Stage={stage}"]
         assert config[environment]["global"]["parameters"]["stack_name"] == f"florin-{stage}"

@@ -27,6 +27,11 @@ def error(kind: str, /, **fields: object) -> None:
     _write("ERROR", kind, fields)
 
 
+def always(level: str, kind: str, /, **fields: object) -> None:
+    """Tell what others count on, at every LOG_LEVEL."""
+    _write(level, kind, fields)
+
+
 def failure(kind: str, cause: BaseException, /, **fields: object) -> None:
     """Tell of an exception that nobody expected: what it was, and where."""
     said = str(cause) if type(cause).__module__.startswith("botocore") else None

@@ -9,8 +9,9 @@ from florin.adapters.risk import PassingRisk
 from florin.domain.deadlines import LOOKUPS_AFTER
 from florin.domain.payment import Call, Outcome, Step
 from florin.domain.provider import Unknown
-from florin.edge import log, wiring
+from florin.edge import log, metrics, wiring
 from florin.edge.cache import CachedAccounts
+from florin.edge.metrics import Metric
 from florin.edge.providers import provider
 from florin.saga import Saga
 
@@ -68,7 +69,11 @@ def _handler(name: str, work: Callable[[str, str], Outcome]) -> Handler:
     def handler(event: dict[str, Any], context: object) -> dict[str, str]:
         payment_id, execution = event["payment_id"], event["execution"]
         outcome = work(payment_id, execution)
-        log.line("step", step=name, payment_id=payment_id, execution=execution, outcome=outcome)
+        told = {"step": name, "payment_id": payment_id, "execution": execution, "outcome": outcome}
+        if outcome is Outcome.PARK:
+            metrics.tell(Metric.NEEDS_OPERATOR, 1, "step", **told)
+        else:
+            log.line("step", **told)
         return {"outcome": outcome}
 
     return handler

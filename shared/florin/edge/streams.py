@@ -14,7 +14,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from florin.adapters.codec import Row
 from florin.adapters.dynamodb import row_from_item
 from florin.dead_letters import TAMPER
-from florin.edge import log
+from florin.edge import log, metrics
+from florin.edge.metrics import Metric
 from florin.ports import ContentionError, Parking
 
 TRANSIENT: Final = (ContentionError, BotoCoreError, ClientError)
@@ -64,7 +65,14 @@ class StreamHandler:
             keys = record.get("dynamodb", {}).get("Keys")
             if record.get("eventName") != "INSERT":
                 # Events are never changed or deleted; somebody did, or is trying to.
-                log.error("tamper", hop=self.hop, keys=keys, change=record.get("eventName"))
+                metrics.tell(
+                    Metric.TAMPERED_EVENTS,
+                    1,
+                    "tamper",
+                    reader=self.hop,
+                    keys=keys,
+                    change=record.get("eventName"),
+                )
                 self.parking().park(self.hop, TAMPER, {"keys": keys, "record": record})
                 continue
             try:
