@@ -59,7 +59,12 @@ def needed() -> set[tuple[str, str]]:
 def used(names: dict[str, Any], text: str) -> set[str]:
     """The logical ids behind the substitutions in a text."""
     references = (names[name] for name in re.findall(r"\$\{(\w+)\}", text))
-    return {str(one.get("Ref") or one["Fn::GetAtt"][0]) for one in references}
+    return {named(one) for one in references}
+
+
+def named(reference: dict[str, Any]) -> str:
+    """The logical id behind a reference; that of a function's alias is made of the function's."""
+    return str(reference.get("Ref") or reference["Fn::GetAtt"][0])
 
 
 def states(definition: dict[str, Any]) -> list[dict[str, Any]]:
@@ -79,7 +84,7 @@ def test_the_machines_may_do_what_their_states_do_and_nothing_else() -> None:
                 if resource == "*":
                     everywhere.add(action)
                 else:
-                    allowed.add((action, resource["Fn::GetAtt"][0]))
+                    allowed.add((action, named(resource)))
     assert allowed == needed()
     assert everywhere == FOR_ALL
     assert all(

@@ -214,7 +214,11 @@ FAULTS: list[tuple[Callable[[Template], None], Rule, str]] = [
     (a_key_that_goes_with_its_stack, rules.tables_are_kept, "DataKey"),
     (a_named_table, rules.nothing_has_a_name, "IdempotencyTable"),
     (a_named_queue, rules.nothing_has_a_name, "SagaParked"),
-    (an_untraced_machine, rules.everything_is_traced, "FollowUpExpress"),
+    (
+        an_untraced_machine,
+        rules.functions_and_machines_are_traced_and_nothing_else,
+        "FollowUpExpress",
+    ),
 ]
 
 
