@@ -75,6 +75,10 @@ def build_layer(target: Target, out: Path) -> None:
         check_native_code(out)
 
 
+GATEWAY_KEY = "GatewayKey"
+"""The document's name for what the authorizer says to the gateway, and no caller does."""
+
+
 def api_document(source: str) -> str:
     """The API document for its readers: JSON, without what only API Gateway understands."""
     return json.dumps(_without_gateway_keys(yaml.safe_load(source)), indent=1) + "\n"
@@ -85,7 +89,7 @@ def _without_gateway_keys(node: Any) -> Any:
         return {
             key: _without_gateway_keys(value)
             for key, value in node.items()
-            if not str(key).startswith("x-amazon-")
+            if not str(key).startswith("x-amazon-") and key != GATEWAY_KEY
         }
     if isinstance(node, list):
         return [_without_gateway_keys(value) for value in node]

@@ -11,6 +11,7 @@ from florin.edge import log
 from florin.handle import Desk
 from florin.ports import (
     Accounts,
+    ApiKeys,
     Books,
     Clock,
     Config,
@@ -36,8 +37,9 @@ RECENT: Final = timedelta(minutes=5)
 class App:
     """The engine's ports, the pepper of the stack, and the API's document as JSON text.
 
-    `pause` waits before a request is decided anew that met another one, for the n-th time.
-    Who has one of the `operator_roles` sees also the dead letters that belong to no tenant.
+    `pepper` keys the hashes of fields, and `keyed` that of a new API key, whose secret part is a
+    `new_secret`. `pause` waits before a request is decided anew that met another one, for the n-th
+    time.
     """
 
     store: EventStore
@@ -53,7 +55,9 @@ class App:
     document: Callable[[], str]
     letters: DeadLetters
     hops: Callable[[], Mapping[str, Hop]]
-    operator_roles: frozenset[str] = frozenset()
+    api_keys: ApiKeys
+    keyed: Callable[[str], str]
+    new_secret: Callable[[], str]
     pause: Callable[[int], None] = lambda tried: None
 
     @property

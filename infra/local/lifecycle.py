@@ -22,7 +22,7 @@ from infra.seed import Tenant, seed
 STACK_NAME = "florin"
 BUCKET = "florin-artefacts"
 # The stage's parameters, as far as the template declares them.
-PARAMETERS = {"Stage": "dev"}
+PARAMETERS = {"Stage": "dev", "KeyCacheSeconds": "5"}
 
 
 @contextmanager

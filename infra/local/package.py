@@ -19,6 +19,8 @@ from samtranslator.yaml_helper import yaml_parse
 from infra.archive import zip_folder
 
 Template = dict[str, Any]
+COUNTED = b", GatewayKey: []"
+"""What has a call counted by what the authorizer says: MiniStack would ask the caller for it."""
 BuildLayer = Callable[[], bytes]
 """Makes the zip of the one layer there is."""
 
@@ -74,6 +76,7 @@ class Packager:
         for parameters in _includes(template):
             if _is_local(parameters["Location"]):
                 source = _existing(folder, parameters["Location"]).read_bytes()
+                source = source.replace(COUNTED, b"")
                 parameters["Location"] = self._uri(source, ".yaml")
         return template
 
