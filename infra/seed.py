@@ -63,27 +63,36 @@ def config_items(
 ) -> Iterator[dict[str, Any]]:
     """What the config table holds about them."""
     for tenant in tenants:
-        yield {
-            "id": f"tenant#{tenant.tenant_id}",
-            "tenant_id": tenant.tenant_id,
-            "name": tenant.name,
-            "mode": "test",
-            "fee_basis_points": FEE_BASIS_POINTS,
-            "fee_basis_points_in": {},
-            "fee_fixed_minor": {},
-            "fee_on_refund": "proportional",
-            "provider": "simulator",
-        }
+        yield tenant_item(tenant, "test", FEE_BASIS_POINTS, "simulator")
         yield key_item(tenant, pepper, "admin", STACK_SCOPES)
     yield {"id": "provider#simulator", "url": simulator_url}
 
 
-def new_api_key(mode: str) -> str:
-    """A key: its mode, the ULID of its id, and what only its holder knows."""
+def tenant_item(tenant: Tenant, mode: str, fee_basis_points: int, provider: str) -> dict[str, Any]:
+    """What the config table holds about a tenant."""
+    return {
+        "id": f"tenant#{tenant.tenant_id}",
+        "tenant_id": tenant.tenant_id,
+        "name": tenant.name,
+        "mode": mode,
+        "fee_basis_points": fee_basis_points,
+        "fee_basis_points_in": {},
+        "fee_fixed_minor": {},
+        "fee_on_refund": "proportional",
+        "provider": provider,
+    }
+
+
+def new_ulid() -> str:
+    """A ULID of now."""
     milliseconds = int(datetime.now(UTC).timestamp() * 1_000)
     value = milliseconds << 80 | secrets.randbits(80)
-    ulid = "".join(BASE_32[value >> shift & 31] for shift in range(125, -1, -5))
-    return f"sk_{mode}_{ulid}_{secrets.token_urlsafe(KEY_BYTES)}"
+    return "".join(BASE_32[value >> shift & 31] for shift in range(125, -1, -5))
+
+
+def new_api_key(mode: str) -> str:
+    """A key: its mode, the ULID of its id, and what only its holder knows."""
+    return f"sk_{mode}_{new_ulid()}_{secrets.token_urlsafe(KEY_BYTES)}"
 
 
 def key_item(tenant: Tenant, pepper: str, role: str, scopes: Iterable[str] = ()) -> dict[str, Any]:

@@ -45,7 +45,7 @@ class Packager:
         """Upload the template with everything it names; return the template's URL."""
         template = load_template(template_file)
         folder = template_file.parent
-        template = self._with_includes(template, folder)
+        template = self._withincludes(template, folder)
         for resource in template["Resources"].values():
             self._place(resource, folder, template.get("Globals", {}))
         body = json.dumps(template).encode()
@@ -71,9 +71,9 @@ class Packager:
                     _existing(folder, properties["TemplateURL"])
                 )
 
-    def _with_includes(self, template: Template, folder: Path) -> Template:
+    def _withincludes(self, template: Template, folder: Path) -> Template:
         template = copy.deepcopy(template)
-        for parameters in _includes(template):
+        for parameters in includes(template):
             if _is_local(parameters["Location"]):
                 source = _existing(folder, parameters["Location"]).read_bytes()
                 source = source.replace(COUNTED, b"")
@@ -103,17 +103,17 @@ def load_template(file: Path) -> Template:
     return template
 
 
-def _includes(node: Any) -> Iterator[dict[str, Any]]:
+def includes(node: Any) -> Iterator[dict[str, Any]]:
     """The parameters of every AWS::Include below `node`."""
     if isinstance(node, dict):
         transform = node.get("Fn::Transform")
         if isinstance(transform, dict) and transform.get("Name") == "AWS::Include":
             yield transform["Parameters"]
         for value in node.values():
-            yield from _includes(value)
+            yield from includes(value)
     elif isinstance(node, list):
         for value in node:
-            yield from _includes(value)
+            yield from includes(value)
 
 
 def _is_local(location: Any) -> bool:
