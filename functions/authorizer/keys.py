@@ -18,7 +18,7 @@ from florin.edge.pepper import Peppers, key_hash
 from florin.ports import LAST_USE_KEPT_EVERY, ApiKeys, Clock, Config
 
 _BEARER: Final = re.compile(
-    r"(?i:bearer) (sk_(test|live)_([0-9A-HJKMNP-TV-Z]{26})_[A-Za-z0-9_-]{32,200})"
+    r"(?i:bearer) (sk_(?:test|live)_([0-9A-HJKMNP-TV-Z]{26})_[A-Za-z0-9_-]{32,200})"
 )
 
 
@@ -58,9 +58,9 @@ class Authorizer:
             case _:
                 return None
 
-    def _opened_by(self, given: str, mode: str, ulid: str) -> ApiKey | None:
+    def _opened_by(self, given: str, ulid: str) -> ApiKey | None:
         key = self.keys.api_key(f"key_{ulid}")
-        if key is None or key.mode != mode:
+        if key is None:
             return None
         pepper = self.peppers.matching(given, key.secret_hash)
         now = self.clock.now()
