@@ -23,7 +23,7 @@ from infra.seed import Tenant, seed
 STACK_NAME = "florin"
 BUCKET = "florin-artefacts"
 # The stage's parameters, as far as the template declares them.
-PARAMETERS = {"Stage": "dev", "KeyCacheSeconds": "5"}
+PARAMETERS = {"Stage": "dev"}
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """API keys on the deployed template: made, used, refused, rolled and revoked.
 
-What the gateway remembers of a key it remembers for as long as `KeyCacheSeconds`, 5 on a local
-stack: what happened to a key is waited for, and never for longer than that.
+What the gateway remembers of a key it remembers for as long as `KeyCacheSeconds`, which is made
+shorter here: what happened to a key is waited for, and never for longer than that.
 """
 
 import json
@@ -14,21 +14,44 @@ import pytest
 
 from infra.client import Answer, Client, Json
 from infra.local import Stack
-from infra.local.lifecycle import PARAMETERS
+from infra.local.package import load_template
+from infra.paths import TEMPLATE
 from tests.support.tenants import with_tenant
 
 pytestmark = pytest.mark.parametrize("stack", ["plain"], indirect=True)
 """What conflicts and throttling do to keys is asked of their table."""
 
-CACHED_S = int(PARAMETERS["KeyCacheSeconds"])
+CACHED_S = 5
 POLL_S = 0.25
 SELLER = {"currency": "EUR", "kind": "seller"}
 
 
 @pytest.fixture(scope="module")
-def stack(stack: Stack) -> Stack:
-    """With a tenant that has no other keys."""
-    return with_tenant(stack, "Pisa Locks")
+def stack(stack: Stack) -> Iterator[Stack]:
+    """With a tenant that has no other keys, and a gateway that forgets keys soon."""
+    gateway, api_id = stack.client("apigateway"), api_of(stack)[0]
+    (authorizer,) = gateway.get_authorizers(restApiId=api_id)["items"]
+    default = load_template(TEMPLATE)["Parameters"]["KeyCacheSeconds"]["Default"]
+    assert int(authorizer["authorizerResultTtlInSeconds"]) == default
+
+    def forget_after(seconds: int) -> None:
+        path, value = "/authorizerResultTtlInSeconds", str(seconds)
+        gateway.update_authorizer(
+            restApiId=api_id,
+            authorizerId=authorizer["id"],
+            patchOperations=[{"op": "replace", "path": path, "value": value}],
+        )
+
+    forget_after(CACHED_S)
+    yield with_tenant(stack, "Pisa Locks")
+    forget_after(default)
+
+
+def api_of(stack: Stack) -> tuple[str, str]:
+    """The id and the stage of the stack's API."""
+    match = re.search(r"/_aws/execute-api/([^/]+)/(.+)$", stack.api_url)
+    assert match is not None
+    return match[1], match[2]
 
 
 @pytest.fixture
@@ -140,15 +163,14 @@ def test_a_pepper_is_rotated_under_keys_in_use(stack: Stack, admin: Client) -> N
 @pytest.fixture
 def throttled(stack: Stack) -> Iterator[None]:
     """One call to list API keys, and no other for a long time."""
-    match = re.search(r"/_aws/execute-api/([^/]+)/(.+)$", stack.api_url)
-    assert match is not None
     gateway = stack.client("apigateway")
+    api_id, stage = api_of(stack)
 
     def limit(rate: str, burst: str) -> None:
         path = "/~1api-keys/GET/throttling"
         gateway.update_stage(
-            restApiId=match[1],
-            stageName=match[2],
+            restApiId=api_id,
+            stageName=stage,
             patchOperations=[
                 {"op": "replace", "path": f"{path}/rateLimit", "value": rate},
                 {"op": "replace", "path": f"{path}/burstLimit", "value": burst},
