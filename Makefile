@@ -12,7 +12,7 @@ LAYER ?= build/layer/python
 TESTS ?= tests
 JOBS ?= 2
 
-.PHONY: help demo test storm chaos bench check up down reload dead-letters verify lock build layer sam sam-deploy sam-local clean stack-tools dev-tools sam-tools checkov-tools
+.PHONY: help demo test storm chaos bench check up down reload dead-letters tenant verify lock build layer sam sam-deploy sam-local clean stack-tools dev-tools sam-tools checkov-tools
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -53,6 +53,9 @@ reload: stack-tools ## Bring changed code into the running stack; its data stay
 
 dead-letters: stack-tools ## List what was given up; ID= HOP= PAYMENT= CAUSE= REDRIVE=1
 	@$(PYTHON) -m infra.dead_letters
+
+tenant: stack-tools ## In a deployed STACK=, add a tenant NAME=; or for TENANT= a TIER= or ROLE=
+	@$(PYTHON) -m infra.tenants
 
 verify: stack-tools ## Verify the books of the running stack, or of FLORIN_API_URL with FLORIN_API_KEY
 	@$(PYTHON) -m infra.verify

@@ -12,6 +12,7 @@ from florin.edge.document import Page as DocumentPage
 from florin.handle import Desk
 from florin.ports import (
     Accounts,
+    ApiKeys,
     Books,
     Clock,
     Config,
@@ -37,8 +38,9 @@ RECENT: Final = timedelta(minutes=5)
 class App:
     """The engine's ports, the pepper of the stack, and the API's document as JSON and as a page.
 
-    `pause` waits before a request is decided anew that met another one, for the n-th time.
-    Who has one of the `operator_roles` sees also the dead letters that belong to no tenant.
+    `pepper` keys the hashes of fields, and `keyed` that of a new API key, whose secret part is a
+    `new_secret`. `pause` waits before a request is decided anew that met another one, for the n-th
+    time.
     """
 
     store: EventStore
@@ -55,7 +57,9 @@ class App:
     page: Callable[[], DocumentPage]
     letters: DeadLetters
     hops: Callable[[], Mapping[str, Hop]]
-    operator_roles: frozenset[str] = frozenset()
+    api_keys: ApiKeys
+    keyed: Callable[[str], str]
+    new_secret: Callable[[], str]
     pause: Callable[[int], None] = lambda tried: None
 
     @property

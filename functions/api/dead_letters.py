@@ -11,6 +11,7 @@ from typing import Final
 from msgspec import UNSET
 
 from api.app import App
+from florin.domain.keys import Scope
 from florin.domain.refusals import Refusal
 from florin.edge.answers import dead_letter_details, dead_letter_list, redrive_done
 from florin.edge.http import Answer, Request
@@ -59,7 +60,7 @@ def collect(app: App, request: Request) -> Answer | Refused:
         cause=given.get("cause"),
     )
     # One more than asked for tells whether there are more.
-    found = app.letters.letters(_owners(app, request), wanted, limit=limit + 1, after=after)
+    found = app.letters.letters(_owners(request), wanted, limit=limit + 1, after=after)
     return Answer(body=dead_letter_list(found[:limit], has_more=len(found) > limit))
 
 
@@ -113,7 +114,7 @@ def redrive_all(app: App, request: Request) -> Answer | Refused:
     )
 
     def work() -> Results:
-        return app.redriver.redrive_all(_owners(app, request), wanted, after)
+        return app.redriver.redrive_all(_owners(request), wanted, after)
 
     return _once(app, once(request, key, asked, app.pepper()), work)
 
@@ -151,15 +152,15 @@ def _once(app: App, asked: Once, work: Callable[[], Results]) -> Answer | Refuse
     return Answer(status=HTTPStatus.CREATED, body=redrive_done(record), replayed=used.replayed)
 
 
-def _owners(app: App, request: Request) -> tuple[str | None, ...]:
+def _owners(request: Request) -> tuple[str | None, ...]:
     """Whose letters the caller sees; None stands for nobody's."""
-    if request.role in app.operator_roles:
+    if request.caller and Scope.STACK_OPERATE in request.caller.scopes:
         return (request.tenant_id, None)
     return (request.tenant_id,)
 
 
 def _visible(app: App, request: Request, letter_id: str) -> DeadLetter | None:
     letter = app.letters.letter(letter_id) if is_dead_letter_id(letter_id) else None
-    if letter is None or letter.tenant_id not in _owners(app, request):
+    if letter is None or letter.tenant_id not in _owners(request):
         return None
     return letter

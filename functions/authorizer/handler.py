@@ -3,10 +3,16 @@
 from typing import Any
 
 from authorizer.keys import Authorizer
+from florin.adapters.clock import SystemClock
 from florin.edge import wiring
 from florin.edge.cache import CachedConfig
 
-AUTHORIZER = Authorizer(config=CachedConfig(wiring.config()), pepper=wiring.pepper)
+AUTHORIZER = Authorizer(
+    keys=wiring.api_keys(),
+    config=CachedConfig(wiring.config()),
+    peppers=wiring.peppers(),
+    clock=SystemClock(),
+)
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from infra.local import emulator
 from infra.local.clients import client_factory
 from infra.local.deploy import deploy
 from infra.local.emulator import REGION
+from infra.local.gateway import answer_as_documented
 from infra.local.package import BuildLayer, Packager, load_template
 from infra.local.processes import end_group
 from infra.local.stack import FILE_NAME, Stack, local_address
@@ -123,6 +124,7 @@ def release(
     declared = load_template(template).get("Parameters", {})
     parameters = {name: value for name, value in PARAMETERS.items() if name in declared}
     outputs = deploy(clients("cloudformation"), STACK_NAME, url, parameters)
+    answer_as_documented(clients("apigateway"), template, outputs.get("ApiUrl", ""))
     return {name: local_address(value, endpoint_url) for name, value in outputs.items()}
 
 

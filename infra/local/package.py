@@ -19,6 +19,8 @@ from samtranslator.yaml_helper import yaml_parse
 from infra.archive import zip_folder
 
 Template = dict[str, Any]
+COUNTED = b", GatewayKey: []"
+"""What has a call counted by what the authorizer says: MiniStack would ask the caller for it."""
 BuildLayer = Callable[[], bytes]
 """Makes the zip of the one layer there is."""
 
@@ -43,7 +45,7 @@ class Packager:
         """Upload the template with everything it names; return the template's URL."""
         template = load_template(template_file)
         folder = template_file.parent
-        template = self._with_includes(template, folder)
+        template = self._withincludes(template, folder)
         for resource in template["Resources"].values():
             self._place(resource, folder, template.get("Globals", {}))
         body = json.dumps(template).encode()
@@ -69,11 +71,12 @@ class Packager:
                     _existing(folder, properties["TemplateURL"])
                 )
 
-    def _with_includes(self, template: Template, folder: Path) -> Template:
+    def _withincludes(self, template: Template, folder: Path) -> Template:
         template = copy.deepcopy(template)
-        for parameters in _includes(template):
+        for parameters in includes(template):
             if _is_local(parameters["Location"]):
                 source = _existing(folder, parameters["Location"]).read_bytes()
+                source = source.replace(COUNTED, b"")
                 parameters["Location"] = self._uri(source, ".yaml")
         return template
 
@@ -100,17 +103,17 @@ def load_template(file: Path) -> Template:
     return template
 
 
-def _includes(node: Any) -> Iterator[dict[str, Any]]:
+def includes(node: Any) -> Iterator[dict[str, Any]]:
     """The parameters of every AWS::Include below `node`."""
     if isinstance(node, dict):
         transform = node.get("Fn::Transform")
         if isinstance(transform, dict) and transform.get("Name") == "AWS::Include":
             yield transform["Parameters"]
         for value in node.values():
-            yield from _includes(value)
+            yield from includes(value)
     elif isinstance(node, list):
         for value in node:
-            yield from _includes(value)
+            yield from includes(value)
 
 
 def _is_local(location: Any) -> bool:

@@ -9,12 +9,13 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from florin.domain.account import AccountKind
 from florin.domain.chart import wallet
 from florin.domain.fees import FeeSchedule
 from florin.domain.history import Draft, Head, History, Recorded, event_id_of
+from florin.domain.keys import ApiKey
 from florin.domain.ledger import Account, Leg, Side
 from florin.domain.money import Money
 from florin.domain.payment import Call, PaymentAuthorized, PaymentInitiated, RiskDecision
@@ -439,15 +440,6 @@ class Tenant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ApiKey:
-    """What a key opens. The key itself is nowhere: it is found by its keyed hash."""
-
-    tenant_id: str
-    mode: str
-    role: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderRoute:
     """Where a provider is reached."""
 
@@ -464,9 +456,48 @@ class Config(Protocol):
         """
         ...
 
-    def api_key(self, key_hash: str) -> ApiKey | None: ...
+    def gateway_key(self, tenant_id: str) -> str | None:
+        """By what API Gateway counts a tenant's calls: random, and no secret."""
+        ...
 
     def provider_route(self, name: str) -> ProviderRoute | None: ...
+
+
+class ApiKeys(Protocol):
+    """Every API key there ever was."""
+
+    def api_key(self, key_id: str) -> ApiKey | None:
+        """The key as of now, strongly consistent."""
+        ...
+
+    def api_keys(self, tenant_id: str, *, limit: int, after: str | None = None) -> Sequence[ApiKey]:
+        """A tenant's keys, newest first: at most `limit`, older than the key `after`.
+
+        What was just written may be missing, or be as it was.
+        """
+        ...
+
+    def add(self, key: ApiKey, predecessor: ApiKey | None = None) -> bool:
+        """Keep a new key, and with it what becomes of the key that it takes the place of; false if
+        there is a key with this id, or the other one was changed by somebody else meanwhile.
+        """
+        ...
+
+    def change(self, key: ApiKey) -> bool:
+        """Keep a key as it is now, with the version that it was read with; false if it has
+        another one meanwhile. Its hash and its last use are not written.
+        """
+        ...
+
+    def used(self, key: ApiKey, at: datetime, secret_hash: str) -> None:
+        """Say that a key was used, unless somebody said so within the hour, and keep this hash of
+        it if it is the key that was read. It is no change of the key.
+        """
+        ...
+
+
+LAST_USE_KEPT_EVERY: Final = timedelta(hours=1)
+"""How exactly it is known when a key was last used."""
 
 
 # The world outside.

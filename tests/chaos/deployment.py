@@ -27,6 +27,7 @@ from florin.adapters.memory import (
     MemoryRunWakeups,
 )
 from florin.adapters.memory_dead_letters import MemoryDeadLetters
+from florin.adapters.memory_keys import MemoryKeys
 from florin.adapters.risk import PassingRisk
 from florin.adapters.wallet import WalletProvider
 from florin.domain.deadlines import LOOKUPS_AFTER
@@ -217,6 +218,9 @@ class Deployment:
             wakeups=MemoryRunWakeups(),
             letters=MemoryDeadLetters(),
             hops=dict,
+            api_keys=MemoryKeys(),
+            keyed=lambda api_key: api_key,
+            new_secret=lambda: "secret",
         )
         functions = {step: step_handler(step, self.saga) for step in PAYMENT_STEPS}
         tasks = {f"${{{step}Function}}": _task(handler) for step, handler in functions.items()}

@@ -16,11 +16,15 @@ from florin.domain.refusals import Refusal
 from florin.edge import answers, http, requests
 from florin.edge.http import ERROR_TYPES, RETRY_AFTER_S, STATUS
 from florin.edge.ids import is_account_id, is_payment_id
+from infra.api_document import served
 from infra.paths import OPENAPI, TEMPLATE
 from tests.functions.document import DOCUMENT, SCHEMAS, Schema, resolved
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 IDEMPOTENT_HEADER = "Idempotent-Replayed"
+GATEWAY_KEY = "GatewayKey"
+"""The document's name for what the authorizer says to the gateway, and no caller does."""
+
 CODES = {str(refusal): refusal for refusal in Refusal}
 
 
@@ -89,8 +93,24 @@ def test_routes_and_paths_are_the_same() -> None:
 
 @pytest.mark.parametrize("route", ROUTES)
 def test_a_route_is_as_public_as_its_operation(route: str) -> None:
-    security = OPERATIONS[route].get("security", DOCUMENT["security"])
-    assert security == ([] if ROUTES[route].public else [{"ApiKey": []}])
+    # Said by each operation, for the gateway need not know what the document says for all of them.
+    counted: list[Schema] = [{"ApiKey": [], GATEWAY_KEY: []}]
+    assert OPERATIONS[route]["security"] == ([] if ROUTES[route].public else counted)
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if not ROUTES[route].public])
+def test_an_operation_says_which_scope_it_needs(route: str) -> None:
+    said = OPERATIONS[route]["responses"]["403"]["description"]
+    assert f"`scope_missing` (the key needs `{ROUTES[route].scope}`)" in said
+
+
+def test_calls_are_counted_by_what_the_authorizer_says() -> None:
+    """API Gateway knows a method that needs a gateway key by this very header."""
+    scheme = DOCUMENT["components"]["securitySchemes"][GATEWAY_KEY]
+    assert (scheme["type"], scheme["in"], scheme["name"]) == ("apiKey", "header", "x-api-key")
+    assert GATEWAY_KEY not in json.dumps(served(OPENAPI.read_text(encoding="utf-8"))), (
+        "no caller sends it"
+    )
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -106,7 +126,7 @@ def test_the_authorizer_is_asked_by_the_authorization_header() -> None:
     authorizer = scheme["x-amazon-apigateway-authorizer"]
     assert authorizer["type"] == "request"
     assert authorizer["identitySource"] == "method.request.header.Authorization"
-    assert authorizer["authorizerResultTtlInSeconds"] == 300
+    assert authorizer["authorizerResultTtlInSeconds"] == {"Ref": "KeyCacheSeconds"}
     called = authorizer["authorizerUri"]["Fn::Sub"]
     assert "/functions/${AuthorizerFunctionAliaslive}/invocations" in called
 
@@ -189,7 +209,7 @@ def test_every_struct_has_a_schema() -> None:
         "Verification",
         "VerificationProgress",
     }  # OpenAPI 3.0 has no reference that may be null
-    enums = {"Status", "AccountKind", "CaptureMethod", "LetterState"}
+    enums = {"Status", "AccountKind", "CaptureMethod", "LetterState", "Role", "Scope", "KeyStatus"}
     assert STRUCTS.keys() - in_line == SCHEMAS.keys() - enums
 
 
@@ -254,7 +274,9 @@ def test_the_gateway_answers_in_our_words(kind: str) -> None:
     }
     headers = {"gatewayresponse.header.X-Request-Id": "context.requestId"}
     if status in RETRY_AFTER_S:
-        headers["gatewayresponse.header.Retry-After"] = f"'{RETRY_AFTER_S[status]}'"
+        # A plan's quota is for a month: nothing is different a second later.
+        wait_s = 3600 if kind == "QUOTA_EXCEEDED" else RETRY_AFTER_S[status]
+        headers["gatewayresponse.header.Retry-After"] = f"'{wait_s}'"
     assert gateway["responseParameters"] == headers
 
 
@@ -281,7 +303,7 @@ def test_the_gateway_has_a_word_for_everything() -> None:
         ("EXPIRED_TOKEN", "route_not_found"),
         ("INTEGRATION_FAILURE", "unavailable"),
         ("INTEGRATION_TIMEOUT", "unavailable"),
-        ("INVALID_API_KEY", "unauthenticated"),
+        ("INVALID_API_KEY", "forbidden"),
         ("INVALID_SIGNATURE", "route_not_found"),
         ("MISSING_AUTHENTICATION_TOKEN", "route_not_found"),
         ("QUOTA_EXCEEDED", "rate_limited"),

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from florin.edge.answers import PUBLIC_TYPES
 from florin.edge.queues import RECEIVES_MAX
 from florin.saga import ANSWER_TIME, CALL_BUDGET, CALLS_MAX
 from infra.paths import ROOT
+from infra.tenants import TIERS
 from verifier.handler import ALL_TENANTS, WORK_S
 
 TEMPLATE = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
@@ -354,3 +356,119 @@ def test_every_queue_is_read_by_message() -> None:
     for queue in (*LISTENERS, *COLLECTED):
         waits = RESOURCES[queue]["Properties"]["VisibilityTimeout"]
         assert waits >= 6 * timeout_s(LISTENERS.get(queue, COLLECTOR)), queue
+
+
+# Keys and rates.
+
+
+def conditions(function: str, action: str) -> list[dict[str, Any]]:
+    """Under which conditions a function may do something to the config table."""
+    return [
+        statement.get("Condition", {})
+        for statement in statements(FUNCTIONS[function])
+        if action in listed(statement["Action"])
+        and statement["Resource"] == {"Fn::GetAtt": ["ConfigTable", "Arn"]}
+    ]
+
+
+ONLY_KEYS = {"dynamodb:LeadingKeys": ["api_key#*"]}
+
+
+@pytest.mark.parametrize(
+    ("function", "action"),
+    [
+        ("ApiFunction", "dynamodb:PutItem"),
+        ("ApiFunction", "dynamodb:UpdateItem"),
+        ("AuthorizerFunction", "dynamodb:UpdateItem"),
+    ],
+)
+def test_of_the_configuration_functions_write_keys_only(function: str, action: str) -> None:
+    (condition,) = conditions(function, action)
+    assert condition["ForAllValues:StringLike"] == ONLY_KEYS
+
+
+def test_nobody_else_writes_configuration() -> None:
+    writes = ("Put", "Update", "Delete", "BatchWrite", "PartiQL")
+    writers = {
+        (name, action)
+        for name, properties in FUNCTIONS.items()
+        for statement in statements(properties)
+        for action in listed(statement["Action"])
+        if "ConfigTable" in str(statement["Resource"])
+        and action.partition(":")[2].startswith(writes)
+    }
+    assert writers == {
+        ("ApiFunction", "dynamodb:PutItem"),
+        ("ApiFunction", "dynamodb:UpdateItem"),
+        ("AuthorizerFunction", "dynamodb:UpdateItem"),
+    }
+
+
+def test_the_authorizer_writes_of_a_key_its_use_and_its_hash() -> None:
+    (condition,) = conditions("AuthorizerFunction", "dynamodb:UpdateItem")
+    written = {"dynamodb:Attributes": ["id", "last_used_at", "secret_hash"]}
+    assert condition["ForAllValues:StringEquals"] == written
+
+
+def test_the_secret_of_keys_is_not_that_of_fields() -> None:
+    """Only the first may be rotated, and only the API knows the second."""
+    variables = FUNCTIONS["ApiFunction"]["Environment"]["Variables"]
+    assert variables["PEPPER_SECRET_ID"] == {"Fn::GetAtt": ["PepperSecret", "Id"]}
+    assert variables["FIELD_PEPPER_SECRET_ID"] == {"Fn::GetAtt": ["FieldPepperSecret", "Id"]}
+    assert "FieldPepperSecret" not in json.dumps(FUNCTIONS["AuthorizerFunction"])
+
+
+def test_how_long_a_revoked_key_may_be_used_is_a_parameter() -> None:
+    parameter = TEMPLATE["Parameters"]["KeyCacheSeconds"]
+    assert parameter["Default"] <= 60
+    assert (parameter["MinValue"], parameter["MaxValue"]) == (0, 3600), "what API Gateway takes"
+
+
+API = RESOURCES["Api"]["Properties"]
+RATES = TEMPLATE["Mappings"]["Rates"]
+PLANS = dict(of_type("AWS::ApiGateway::UsagePlan"))
+
+
+def test_calls_are_counted_by_the_authorizers_word() -> None:
+    assert API["ApiKeySourceType"] == "AUTHORIZER"
+
+
+def test_the_stage_and_what_begins_something_have_throttles() -> None:
+    throttled = {
+        (setting["HttpMethod"], setting["ResourcePath"]): (
+            setting["ThrottlingRateLimit"]["Fn::FindInMap"][2],
+            setting["ThrottlingBurstLimit"]["Fn::FindInMap"][2],
+        )
+        for setting in API["MethodSettings"]
+    }
+    assert throttled == {
+        ("*", "/*"): ("All", "AllAtOnce"),
+        ("POST", "/~1payments"): ("Payments", "PaymentsAtOnce"),
+        ("POST", "/~1api-keys"): ("Keys", "KeysAtOnce"),
+    }
+    assert RATES.keys() == set(TEMPLATE["Parameters"]["Stage"]["AllowedValues"])
+    for stage, rates in RATES.items():
+        assert 0 < rates["Keys"] < rates["Payments"] < rates["All"] <= 10_000, stage
+        for name in ("Keys", "Payments", "All"):
+            assert rates[f"{name}AtOnce"] >= rates[name], stage
+
+
+def test_tiers_are_three_plans_each_wider_than_the_one_before() -> None:
+    assert list(PLANS) == list(TIERS.values())
+    tiers = [
+        (plan["Throttle"]["RateLimit"], plan["Throttle"]["BurstLimit"], plan["Quota"]["Limit"])
+        for plan in PLANS.values()
+    ]
+    for narrow, wide in pairwise(tiers):
+        assert all(less < more for less, more in zip(narrow, wide, strict=True))
+    for name, plan in PLANS.items():
+        assert plan["ApiStages"] == [{"ApiId": {"Ref": "Api"}, "Stage": {"Ref": "Api.Stage"}}]
+        assert TEMPLATE["Outputs"][name]["Value"] == {"Ref": name}
+        assert plan["Throttle"]["RateLimit"] <= RATES["prod"]["All"]
+
+
+def test_no_gateway_key_is_in_the_template() -> None:
+    """One is made for each tenant, by whoever adds the tenant."""
+    assert not {"AWS::ApiGateway::ApiKey", "AWS::ApiGateway::UsagePlanKey"} & {
+        resource["Type"] for resource in RESOURCES.values()
+    }

@@ -85,4 +85,4 @@ def test_configuration_is_remembered() -> None:
     tenants.clear()
     assert cached.tenant(TENANT) == tenant()
     assert cached.tenant("tn_venice") is None
-    assert cached.api_key("") is None
+    assert cached.gateway_key(TENANT) is None

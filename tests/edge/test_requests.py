@@ -79,6 +79,6 @@ def test_the_largest_valid_body_is_not_too_large() -> None:
     }
     text = json.dumps(body)
     assert len(text) < BODY_BYTES_MAX
-    request = Request(route="POST /payments", request_id="", tenant_id="", text=text)
+    request = Request(route="POST /payments", request_id="", text=text)
     asked = read(request, PaymentRequest)
     assert not isinstance(asked, Refused), asked

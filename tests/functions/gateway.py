@@ -13,6 +13,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
 from api.routes import handle
+from florin.domain.keys import Scope
 from tests.functions.document import DOCUMENT
 from tests.functions.world import GET, Json, World
 
@@ -26,10 +27,9 @@ StartResponse = Callable[[str, list[tuple[str, str]]], object]
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """`KEY` is the key of the world's tenant, with a role; no other key is known."""
+    """`KEY` is the key of the world's tenant, which may do everything; no other key is known."""
 
     world: World
-    role: str = "operator"
 
     def __call__(self, environ: Mapping[str, Any], start: StartResponse) -> Iterable[bytes]:
         answer = self._answer(environ)
@@ -48,7 +48,7 @@ class Gateway:
         if operation.get("security", DOCUMENT["security"]):
             if environ.get("HTTP_AUTHORIZATION") != f"Bearer {KEY}":
                 return _own("UNAUTHORIZED")
-            context = GET["requestContext"]["authorizer"] | {"role": self.role}
+            context = GET["requestContext"]["authorizer"] | {"scopes": " ".join(Scope)}
         event = _event(environ, method, path, resource, parameters)
         event["requestContext"]["authorizer"] = context
         return handle(event, self.world.app)

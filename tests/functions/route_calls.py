@@ -18,7 +18,6 @@ from florin.ports import Arrival, DeadLetter
 from tests.functions.world import Json, World, got, payment_body, posted
 from tests.support.examples import NOON, TENANT
 
-OPERATOR: Final = "operator"
 Make = Callable[[World, str], str]
 """Makes something for a tenant, and tells its id."""
 
@@ -43,7 +42,6 @@ class Call:
     written: Mapping[str, str] = field(default_factory=dict)
     body: Json | None = None
     query: Mapping[str, str] = field(default_factory=dict)
-    role: str = "admin"
 
     def ids(self, world: World, tenant_id: str = TENANT) -> dict[str, str]:
         """Something of a tenant's for each place."""
@@ -66,7 +64,6 @@ class Call:
                     _put(body, steps, text)
         event["path"] = resource.format_map(path)
         event["pathParameters"] = path or None
-        event["requestContext"]["authorizer"]["role"] = self.role
         if query:
             event["queryStringParameters"] = query
             event["multiValueQueryStringParameters"] = {
@@ -179,6 +176,12 @@ def _given_up(world: World, tenant_id: str) -> str:
     return payment_id
 
 
+def _api_key(world: World, tenant_id: str) -> str:
+    body = {"name": "export", "role": "read_only"}
+    api_key_id: str = _posted(world, tenant_id, "/api-keys", body)["api_key_id"]
+    return api_key_id
+
+
 def _unknown(prefix: str) -> str:
     return UlidIds().new(prefix, NOON)
 
@@ -193,6 +196,7 @@ SILENT: Final = Kind(_silent, UNKNOWN_PAYMENT)
 LINE: Final = Kind(_line, f"{UNKNOWN_PAYMENT}:6")
 HOLD: Final = Kind(_hold, _unknown("hold"))
 GIVEN_UP: Final = Kind(_given_up, UNKNOWN_PAYMENT)
+API_KEY: Final = Kind(_api_key, _unknown("key"))
 LETTER: Final = Kind(_letter, letter_id("projector", "nothing"))
 
 PAY: Final[Json] = payment_body("acct_…", amount=100)
@@ -237,9 +241,7 @@ CALLS: Final[Mapping[str, tuple[Call, ...]]] = {
     "POST /payments/{payment_id}/refund": (
         Call(names={"path.payment_id": CAPTURED}, body={"amount": 100}),
     ),
-    "POST /payments/{payment_id}/resolve": (
-        Call(names={"path.payment_id": SILENT}, body=RESOLVE, role=OPERATOR),
-    ),
+    "POST /payments/{payment_id}/resolve": (Call(names={"path.payment_id": SILENT}, body=RESOLVE),),
     "POST /accounts": (Call(body=OPEN), Call(names={"body.parent": ACCOUNT}, body=OPEN)),
     "GET /accounts/{account_id}": (Call(names={"path.account_id": ACCOUNT}),),
     "POST /accounts/{account_id}": (
@@ -272,6 +274,13 @@ CALLS: Final[Mapping[str, tuple[Call, ...]]] = {
         Call(names={"body.payment_id": GIVEN_UP}, body={}),
         Call(names={"body.starting_after": LETTER}, body={"hop": "projector"}),
     ),
+    "POST /api-keys": (Call(body={"name": "export", "role": "read_only"}),),
+    "GET /api-keys": (Call(),),
+    "GET /api-keys/{api_key_id}": (Call(names={"path.api_key_id": API_KEY}),),
+    "POST /api-keys/{api_key_id}/roll": (
+        Call(names={"path.api_key_id": API_KEY}, body={"overlap_s": 60}),
+    ),
+    "POST /api-keys/{api_key_id}/revoke": (Call(names={"path.api_key_id": API_KEY}, body={}),),
     "GET /openapi.json": (Call(),),
     "GET /docs": (Call(),),
 }
@@ -280,6 +289,7 @@ PARTS: Final[Json] = {"parts": [{"recipient": "acct_…", "amount": 100}]}
 
 LOOSE: Final[Mapping[str, tuple[Call, ...]]] = {
     "GET /payments": (Call(names={"query.starting_after": PAYMENT}),),
+    "GET /api-keys": (Call(names={"query.starting_after": API_KEY}),),
     "POST /holds/{hold_id}/capture": (
         Call(names={"path.hold_id": HOLD, "body.parts.0.recipient": ACCOUNT}, body=PARTS),
     ),

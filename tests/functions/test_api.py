@@ -153,7 +153,7 @@ def test_the_function_makes_its_world_from_the_environment(
     ):
         monkeypatch.setenv(f"{name}_TABLE", name.lower())
     monkeypatch.setenv("PEPPER_SECRET_ID", "pepper")
-    monkeypatch.setenv("OPERATOR_ROLES", "operator")
+    monkeypatch.setenv("FIELD_PEPPER_SECRET_ID", "pepper")
     monkeypatch.setenv("PAYMENT_MACHINE_ARN", "arn:payment")
     monkeypatch.setenv("FOLLOW_UP_MACHINE_ARN", "arn:follow-up")
     monkeypatch.setenv("VERIFIER_QUEUE_URL", "https://queue")

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from florin.domain.chart import ACCOUNT_CLOSED, LATE_SUCCESS, REFUNDS_IN_TRANSIT, receivable
+from florin.domain.keys import SCOPES, Role, Scope
 from florin.domain.payment import ATTEMPTS_MAX, Step
 from florin.domain.provider import Approved, Declined, Hardness, NotAttempted, Operation, Unknown
 from florin.ports import AccountKey
@@ -21,7 +22,7 @@ PROOF = {"evidence": "Settlement report, line 17", "reason": "The provider lost 
 @pytest.fixture
 def world() -> World:
     made = World()
-    made.use(operator_roles=frozenset({"admin"}))
+    made.scopes |= {Scope.PAYMENTS_RESOLVE}
     return made
 
 
@@ -90,9 +91,9 @@ def test_an_operator_says_that_it_was_not_done(world: World) -> None:
 
 def test_only_an_operator_says_what_happened(world: World) -> None:
     payment_id = unknown(world)
-    world.use(operator_roles=frozenset({"operator"}))
+    world.scopes = SCOPES[Role.ADMIN]
     refused = resolve(world, payment_id, "authorization", "declined")
-    assert refused.refusal == (403, "forbidden", None)
+    assert refused.refusal == (403, "scope_missing", None)
     assert shown(world, payment_id)["status"] == "awaiting_provider"
 
 

@@ -14,6 +14,7 @@ from florin.adapters.memory import Memory
 from florin.dead_letters import REDRIVE_TIME
 from florin.domain.chart import PLATFORM_FEES
 from florin.domain.history import Draft, Head
+from florin.domain.keys import SCOPES, Role, Scope
 from florin.domain.payment import Step
 from florin.ports import (
     AccountKey,
@@ -270,7 +271,7 @@ def test_dlq_evidence_is_not_redriven(world: World, store: Poisonable, engine: E
     (letter,) = listed(engine)
     assert (letter.cause, letter.stream) == ("tamper", payment_id)
     assert world.listed().body["data"] == [], "the event is in it, private fields and all"
-    world.use(operator_roles=frozenset({"admin"}))
+    world.scopes = SCOPES[Role.ADMIN] | {Scope.STACK_OPERATE}
     assert world.listed().body["data"][0]["dead_letter_id"] == letter.letter_id
     path = "/dead-letters/{dead_letter_id}/redrive"
     assert world.post_to(path, letter.letter_id, "r-1").refusal == (422, "not_redrivable", None)
@@ -306,7 +307,8 @@ def test_dlq_a_letter_is_listed_and_shown(world: World, engine: Engine) -> None:
     shown = world.get("/dead-letters/{dead_letter_id}", mine["data"][0]["dead_letter_id"]).body
     assert shown == mine["data"][0] | {"payload": shown["payload"]}
     assert payment_id in shown["payload"]
-    assert {letter["payment_id"] for letter in world.listed(role="operator").body["data"]} == {
+    world.scopes = SCOPES[Role.OPERATOR]
+    assert {letter["payment_id"] for letter in world.listed().body["data"]} == {
         payment_id,
         None,
     }, "what is nobody's is the operators'"

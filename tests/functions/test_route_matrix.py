@@ -14,12 +14,16 @@ from typing import Any, Final
 import pytest
 
 from api.routes import ROUTES, handle
+from authorizer.keys import Authorizer
+from florin.domain.keys import SCOPES, Scope
+from florin.edge.pepper import Peppers
 from florin.edge.requests import BODY_BYTES_MAX, NESTING_MAX
 from tests.functions.document import SERVED
-from tests.functions.route_calls import CALLS, LOOSE, OPEN, OPERATOR, Call
-from tests.functions.world import OTHER_TENANT, Json, Reply, World
+from tests.functions.route_calls import CALLS, LOOSE, OPEN, Call
+from tests.functions.world import OTHER_TENANT, PEPPER, Json, Reply, World, got, posted
+from tests.support.examples import NOON
 
-OUR_ID: Final = re.compile(r"\b(pay|acct|hold|dl)_[0-9A-Z]{26}\b")
+OUR_ID: Final = re.compile(r"\b(pay|acct|hold|dl|key)_[0-9A-Z]{26}\b")
 NEW_ID: Final = re.compile(r"\brdr_[0-9A-Z]{26}\b")
 """Of a redrive, which is made also where there is nothing to redrive."""
 CARD: Final = "4242424242424242"
@@ -32,7 +36,8 @@ Spoil = Callable[[Json], None]
 
 @pytest.fixture
 def world() -> World:
-    return World()
+    """Its caller may do everything."""
+    return World(scopes=frozenset(Scope))
 
 
 def spoiled(world: World, route: str, spoil: Spoil) -> Reply:
@@ -108,13 +113,16 @@ def test_a_route_answers(world: World, route: str, call: Call) -> None:
     assert reply.status == (201 if route in POSTS else 200), reply
 
 
-# By who calls. What a key may do is told by the authorizer in its context: a column is added here.
+# By who calls, as the authorizer tells of it.
 
+KNOWN: Final[Json] = got("/payments", "")["requestContext"]["authorizer"]
 STRANGERS: Final[Mapping[str, tuple[Any, tuple[int, str]]]] = {
     "no key": (None, (401, "unauthenticated")),
     "a key of nobody": ({}, (401, "unauthenticated")),
-    "a role and no tenant": ({"role": OPERATOR}, (401, "unauthenticated")),
+    "a role and no tenant": ({"role": "operator"}, (401, "unauthenticated")),
     "a tenant without a name": ({"tenant_id": ""}, (401, "unauthenticated")),
+    "a key that has ended": (KNOWN | {"expires_at": NOON.isoformat()}, (401, "unauthenticated")),
+    "a wrong address": (KNOWN | {"addresses": "198.51.100.0/24"}, (403, "address_not_allowed")),
 }
 
 
@@ -136,14 +144,39 @@ def test_who_asks_for_what_is_public_needs_no_key(world: World, route: str) -> N
     assert handle(event, world.app)["statusCode"] == 200
 
 
-@pytest.mark.parametrize(
-    "route", [route for route, found in CALLS.items() if found[0].role == OPERATOR]
-)
-def test_a_route_for_operators_is_closed_to_others(world: World, route: str) -> None:
-    def spoil(event: Json) -> None:
-        event["requestContext"]["authorizer"]["role"] = "admin"
+@pytest.mark.parametrize("route", CLOSED)
+def test_a_wrong_role_is_refused(world: World, route: str) -> None:
+    """Also with every scope but the route's own."""
+    call, scope = CALLS[route][0], ROUTES[route].scope
+    assert scope is not None
+    event, before = call.event(route, call.ids(world)), len(world.store.written)
+    lacking = [role for role, scopes in SCOPES.items() if scope not in scopes]
+    for scopes in (frozenset(Scope) - {scope}, *(SCOPES[role] for role in lacking)):
+        world.scopes = scopes
+        assert world.send(event).refusal == (403, "scope_missing", None)
+    assert len(world.store.written) == before
 
-    assert spoiled(world, route, spoil).refusal == (403, "forbidden", None)
+
+@pytest.mark.parametrize("route", CLOSED)
+def test_a_revoked_key_opens_nothing(world: World, route: str) -> None:
+    """The authorizer is asked about every route with the key itself."""
+    made = world.post("/api-keys", {"name": "till", "role": "admin"}).body
+    door = Authorizer(
+        keys=world.api_keys,
+        config=world.app.config,
+        peppers=Peppers(lambda stage: PEPPER, lambda: 0.0),
+        clock=world.clock,
+    )
+    event = CALLS[route][0].event(route, dict.fromkeys(CALLS[route][0].names, "x"))
+    event["methodArn"] = "arn:aws:execute-api:us-east-1:1:api/v1/" + route.replace(" /", "/")
+    event["headers"] = {"Authorization": f"Bearer {made['secret']}"}
+    event["multiValueHeaders"] = {"Authorization": [f"Bearer {made['secret']}"]}
+    assert door.authorize(event)["context"]["key_id"] == made["api_key_id"]
+    revoke = posted("/api-keys/{api_key_id}/revoke", "", "revoke")
+    revoke["pathParameters"] = {"api_key_id": made["api_key_id"]}
+    assert world.send(revoke).status == 201
+    with pytest.raises(Exception, match=r"^Unauthorized$"):
+        door.authorize(event)
 
 
 # By what is malformed.
@@ -336,7 +369,17 @@ class Watched:
         return call
 
 
-PORTS: Final = ("store", "books", "accounts", "config", "sagas", "runs", "wakeups", "letters")
+PORTS: Final = (
+    "store",
+    "books",
+    "accounts",
+    "config",
+    "sagas",
+    "runs",
+    "wakeups",
+    "letters",
+    "api_keys",
+)
 
 
 def watched(world: World, event: Json) -> tuple[Reply, Counter[str]]:

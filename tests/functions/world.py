@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from secrets import token_urlsafe
 from typing import Any, Final
 
 from api.app import App
@@ -15,12 +16,15 @@ from api.routes import handle
 from florin.adapters.clock import ManualClock, UlidIds
 from florin.adapters.memory import Memory, MemoryConfig, MemoryRunWakeups, MemorySagas
 from florin.adapters.memory_dead_letters import MemoryDeadLetters
+from florin.adapters.memory_keys import MemoryKeys
 from florin.adapters.risk import PassingRisk
 from florin.adapters.wallet import WalletProvider
 from florin.domain.fees import FeeSchedule
+from florin.domain.keys import SCOPES, Role, Scope
 from florin.domain.payment import WALLET_PROVIDER, Step
 from florin.domain.provider import ProviderAnswer
 from florin.edge.document import Page
+from florin.edge.pepper import key_hash
 from florin.ports import Appended, AppendResult, Batch, Hop, Tenant
 from florin.projection import Projector
 from florin.saga import Saga
@@ -104,6 +108,8 @@ class World:
     letters: MemoryDeadLetters = field(default_factory=MemoryDeadLetters)
     hops: dict[str, Hop] = field(default_factory=dict)
     wakeups: MemoryRunWakeups = field(default_factory=MemoryRunWakeups)
+    api_keys: MemoryKeys = field(default_factory=MemoryKeys)
+    scopes: frozenset[Scope] = SCOPES[Role.ADMIN]
 
     def __post_init__(self) -> None:
         self.app = App(
@@ -125,7 +131,9 @@ class World:
             ),
             letters=self.letters,
             hops=lambda: self.hops,
-            operator_roles=frozenset({"operator"}),
+            api_keys=self.api_keys,
+            keyed=lambda api_key: key_hash(PEPPER, api_key),
+            new_secret=lambda: token_urlsafe(24),
         )
 
     def use(self, **ports: Any) -> None:
@@ -139,6 +147,8 @@ class World:
     # Requests.
 
     def send(self, event: Json) -> Reply:
+        if event["requestContext"].get("authorizer"):
+            event["requestContext"]["authorizer"]["scopes"] = " ".join(self.scopes)
         answer = handle(event, self.app)
         assert set(answer) == {"statusCode", "headers", "body", "isBase64Encoded"}
         assert answer["isBase64Encoded"] is False
@@ -170,10 +180,9 @@ class World:
         }
         return self.send(event)
 
-    def listed(self, tenant_id: str = TENANT, role: str = "admin", **query: str) -> Reply:
+    def listed(self, tenant_id: str = TENANT, **query: str) -> Reply:
         """List dead letters."""
         event = got("/dead-letters", "", tenant_id)
-        event["requestContext"]["authorizer"]["role"] = role
         event["queryStringParameters"] = query
         event["multiValueQueryStringParameters"] = {name: [value] for name, value in query.items()}
         return self.send(event)

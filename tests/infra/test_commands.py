@@ -22,6 +22,7 @@ TARGETS = [
     "down",
     "reload",
     "dead-letters",
+    "tenant",
     "lock",
     "build",
     "clean",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 from infra.seed import TEST_TENANTS, Tenant, config_items, key_hash, seed
@@ -33,7 +34,7 @@ def test_two_tenants_get_a_key_of_their_own_each() -> None:
     tenants = seed(OUTPUTS, Recorder())
     assert len({tenant.tenant_id for tenant in tenants}) == len(TEST_TENANTS) == 2
     for tenant in tenants:
-        assert re.fullmatch(r"sk_test_[\w-]{32}", tenant.api_key)
+        assert re.fullmatch(r"sk_test_[0-9A-HJKMNP-TV-Z]{26}_[\w-]{32}", tenant.api_key)
         assert re.fullmatch(r"tn_[0-9A-HJKMNP-TV-Z]{26}", tenant.tenant_id)
 
 
@@ -50,10 +51,13 @@ def test_no_key_is_stored_or_shown() -> None:
 
 
 def test_the_items_are_what_the_engine_reads() -> None:
-    tenant = Tenant("tn_1", "Silks", "sk_test_1")
-    # echo -n 'api-key:sk_test_1' | openssl dgst -sha256 -hmac black
-    digest = "a83afc94ebe6fe2710b21a28f64bce778892934c14b506925bf8306afa8a3c0b"
-    assert list(config_items((tenant,), "black", "http://here/sim")) == [
+    tenant = Tenant("tn_1", "Silks", "sk_test_01JZ8S2M4N6P8Q0R2T4V6W8X0Y_1")
+    # echo -n 'api-key:sk_test_01JZ8S2M4N6P8Q0R2T4V6W8X0Y_1' | openssl dgst -sha256 -hmac black
+    digest = "41def56b626a5faf4bfe2da8fb0785284d718f1f5251ee2758f85d096c75f3f1"
+    items = list(config_items((tenant,), "black", "http://here/sim"))
+    created_at = items[1]["created_at"]
+    assert datetime.fromisoformat(created_at).tzinfo is UTC
+    assert items == [
         {
             "id": "tenant#tn_1",
             "tenant_id": "tn_1",
@@ -65,7 +69,18 @@ def test_the_items_are_what_the_engine_reads() -> None:
             "fee_on_refund": "proportional",
             "provider": "simulator",
         },
-        {"id": f"api_key#{digest}", "tenant_id": "tn_1", "mode": "test", "role": "admin"},
+        {
+            "id": "api_key#key_01JZ8S2M4N6P8Q0R2T4V6W8X0Y",
+            "key_of": "tn_1",
+            "mode": "test",
+            "name": "first key",
+            "role": "admin",
+            "scopes": ["payments:resolve", "stack:operate"],
+            "allowed_addresses": [],
+            "secret_hash": digest,
+            "created_at": created_at,
+            "version": 1,
+        },
         {"id": "provider#simulator", "url": "http://here/sim"},
     ]
-    assert key_hash("white", "sk_test_1") != digest
+    assert key_hash("white", tenant.api_key) != digest

@@ -1,6 +1,7 @@
 """Requests that Schemathesis thinks of from the API's document, and what answers have to be."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any, Final
 
 import schemathesis
@@ -37,7 +38,7 @@ def modes(operation: Any) -> list[GenerationMode]:
 
 
 def schema_of(document: dict[str, Any]) -> Any:
-    return schemathesis.openapi.from_dict(document)
+    return schemathesis.openapi.from_dict(deepcopy(document))  # it writes into its own
 
 
 def blended(

@@ -63,6 +63,17 @@ def secret(secrets: "SecretsManagerClient", secret_id: str) -> str:
     return secrets.get_secret_value(SecretId=secret_id)["SecretString"]
 
 
+def labeled_secret(secrets: "SecretsManagerClient", secret_id: str, label: str) -> str | None:
+    """The version of a secret that has this label, if one has."""
+    try:
+        found = secrets.get_secret_value(SecretId=secret_id, VersionStage=label)
+    except ClientError as error:
+        if error_code(error) == "ResourceNotFoundException":
+            return None
+        raise
+    return found["SecretString"]
+
+
 class StepFunctionsSagas:
     """Starts executions of the two state machines, both STANDARD or both EXPRESS."""
 

@@ -1,4 +1,4 @@
-"""Tenants, API keys and provider routes in the config table, an item each, by `id`.
+"""Tenants and provider routes in the config table, an item each, by `id`.
 
 The fees of a tenant are four attributes of its item:
 
@@ -7,14 +7,14 @@ The fees of a tenant are four attributes of its item:
     fee_fixed_minor       what is added once per payment, in minor units: {"USD": 30, "KWD": 100}
     fee_on_refund         "proportional": a refund gives back its share of the fee; or "keep"
 
-Only the first one has to be there.
+Only the first one has to be there. `gateway_key` is what API Gateway counts the tenant's calls by.
 """
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from florin.domain.fees import FeeOnRefund, FeeSchedule
-from florin.ports import ApiKey, ConfigurationError, ProviderRoute, Tenant
+from florin.ports import ConfigurationError, ProviderRoute, Tenant
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -41,13 +41,9 @@ class DynamoConfig:
             provider=item["provider"]["S"],
         )
 
-    def api_key(self, key_hash: str) -> ApiKey | None:
-        item = self._item(f"api_key#{key_hash}")
-        if item is None:
-            return None
-        return ApiKey(
-            tenant_id=item["tenant_id"]["S"], mode=item["mode"]["S"], role=item["role"]["S"]
-        )
+    def gateway_key(self, tenant_id: str) -> str | None:
+        item = self._item(f"tenant#{tenant_id}")
+        return item["gateway_key"]["S"] if item and "gateway_key" in item else None
 
     def provider_route(self, name: str) -> ProviderRoute | None:
         item = self._item(f"provider#{name}")

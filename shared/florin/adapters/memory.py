@@ -23,7 +23,6 @@ from florin.ports import (
     AccountKey,
     Advance,
     AlreadyReceived,
-    ApiKey,
     Appended,
     AppendResult,
     Batch,
@@ -400,14 +399,14 @@ class Memory:
 @dataclass(frozen=True)
 class MemoryConfig:
     tenants: Mapping[str, Tenant] = field(default_factory=dict)
-    keys: Mapping[str, ApiKey] = field(default_factory=dict)
     routes: Mapping[str, ProviderRoute] = field(default_factory=dict)
+    gateway_keys: Mapping[str, str] = field(default_factory=dict)
 
     def tenant(self, tenant_id: str) -> Tenant | None:
         return self.tenants.get(tenant_id)
 
-    def api_key(self, key_hash: str) -> ApiKey | None:
-        return self.keys.get(key_hash)
+    def gateway_key(self, tenant_id: str) -> str | None:
+        return self.gateway_keys.get(tenant_id)
 
     def provider_route(self, name: str) -> ProviderRoute | None:
         return self.routes.get(name)

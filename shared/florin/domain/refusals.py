@@ -45,8 +45,17 @@ class Refusal(StrEnum):
     )
     REQUEST_INVALID = "request_invalid", "The request cannot be understood."
     ROUTE_NOT_FOUND = "route_not_found", "There is nothing at this path for this method."
-    UNAUTHENTICATED = "unauthenticated", "The API key is missing or unknown."
+    UNAUTHENTICATED = "unauthenticated", "The API key is missing, unknown, or no longer valid."
     FORBIDDEN = "forbidden", "The API key does not allow this."
+    SCOPE_MISSING = "scope_missing", "The API key does not have the scope that this call needs."
+    ADDRESS_NOT_ALLOWED = (
+        "address_not_allowed",
+        "The API key may not be used from this address.",
+    )
+    SCOPE_ESCALATION = (
+        "scope_escalation",
+        "The API key cannot be used for a key that may do more than itself.",
+    )
     RATE_LIMITED = "rate_limited", "Too many requests came at once.", True
 
     # The idempotency key.
@@ -85,6 +94,7 @@ class Refusal(StrEnum):
     PAYMENT_NOT_FOUND = "payment_not_found", "There is no such payment."
     HOLD_NOT_FOUND = "hold_not_found", "There is no such hold."
     DEAD_LETTER_NOT_FOUND = "dead_letter_not_found", "There is no such dead letter."
+    API_KEY_NOT_FOUND = "api_key_not_found", "There is no such API key."
 
     # What the state does not allow.
     ACCOUNT_EXISTS = "account_exists", "An account with this id exists."
@@ -140,6 +150,10 @@ class Refusal(StrEnum):
     )
     ATTEMPTS_EXHAUSTED = "attempts_exhausted", "The operation was tried as often as it may be."
     NO_CALL_OWED = "no_call_owed", "The payment owes no call to a provider."
+    API_KEY_NOT_ACTIVE = (
+        "api_key_not_active",
+        "The API key is revoked, has expired, or was rolled already.",
+    )
 
     # The engine.
     HOP_UNAVAILABLE = (

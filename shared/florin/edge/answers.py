@@ -31,6 +31,7 @@ from florin.domain.hold import (
     Part,
     Parts,
 )
+from florin.domain.keys import ApiKey, KeyStatus, Role, Scope
 from florin.domain.ledger import Side
 from florin.domain.money import Money
 from florin.domain.payment import (
@@ -1334,3 +1335,110 @@ def redrive_done(record: RedriveRecord) -> Redrive:
         has_more=record.has_more,
         created_at=timestamp(record.created_at),
     )
+
+
+# API keys.
+
+
+class ApiKeySummary(_Answer, frozen=True, kw_only=True):
+    """An API key without the key. `scopes` is all that it may do, by its role or one by one."""
+
+    api_key_id: str
+    name: str
+    mode: str
+    role: Role | None
+    scopes: tuple[Scope, ...]
+    allowed_addresses: tuple[str, ...]
+    status: KeyStatus
+    created_at: Timestamp
+    created_by: str | None
+    expires_at: Timestamp | None
+    rolled_from: str | None
+    rolled_to: str | None
+    revoked_at: Timestamp | None
+    last_used_at: Timestamp | None
+
+
+class ApiKeyList(_Answer, frozen=True, kw_only=True):
+    """A page of API keys, newest first."""
+
+    data: tuple[ApiKeySummary, ...]
+    has_more: bool
+
+
+class ApiKeyCreated(_Answer, frozen=True, kw_only=True):
+    """A new API key. `secret` is the key itself in the first answer, and null ever after.
+
+    A key that was rolled to make it is good until `rolled_from_until`.
+    """
+
+    api_key_id: str
+    secret: str | None
+    name: str
+    mode: str
+    role: Role | None
+    scopes: tuple[Scope, ...]
+    allowed_addresses: tuple[str, ...]
+    created_at: Timestamp
+    expires_at: Timestamp | None
+    rolled_from: str | None
+    rolled_from_until: Timestamp | None
+
+
+class ApiKeyRevoked(_Answer, frozen=True, kw_only=True):
+    """A key that opens nothing any more, once no gateway remembers it."""
+
+    api_key_id: str
+    status: KeyStatus
+    revoked_at: Timestamp
+
+
+def api_key_summary(key: ApiKey, now: datetime) -> ApiKeySummary:
+    return ApiKeySummary(
+        api_key_id=key.key_id,
+        name=key.name,
+        mode=key.mode,
+        role=key.role,
+        scopes=tuple(sorted(key.opens)),
+        allowed_addresses=key.allowed_addresses,
+        status=key.status(now),
+        created_at=timestamp(key.created_at),
+        created_by=key.created_by,
+        expires_at=_timestamp_or_none(key.ends_at),
+        rolled_from=key.rolled_from,
+        rolled_to=key.rolled_to,
+        revoked_at=_timestamp_or_none(key.revoked_at),
+        last_used_at=_timestamp_or_none(key.last_used_at),
+    )
+
+
+def api_key_list(keys: Sequence[ApiKey], now: datetime, *, has_more: bool) -> ApiKeyList:
+    return ApiKeyList(data=tuple(api_key_summary(key, now) for key in keys), has_more=has_more)
+
+
+def api_key_created(key: ApiKey, predecessor: ApiKey | None, secret: str | None) -> ApiKeyCreated:
+    """What is told of a new key: nothing that changes later, so that it can be told again."""
+    return ApiKeyCreated(
+        api_key_id=key.key_id,
+        secret=secret,
+        name=key.name,
+        mode=key.mode,
+        role=key.role,
+        scopes=tuple(sorted(key.opens)),
+        allowed_addresses=key.allowed_addresses,
+        created_at=timestamp(key.created_at),
+        expires_at=_timestamp_or_none(key.expires_at),
+        rolled_from=key.rolled_from,
+        rolled_from_until=_timestamp_or_none(predecessor.ends_at if predecessor else None),
+    )
+
+
+def api_key_revoked(key: ApiKey) -> ApiKeyRevoked:
+    assert key.revoked_at is not None, "what is told of is revoked"
+    return ApiKeyRevoked(
+        api_key_id=key.key_id, status=KeyStatus.REVOKED, revoked_at=timestamp(key.revoked_at)
+    )
+
+
+def _timestamp_or_none(moment: datetime | None) -> Timestamp | None:
+    return None if moment is None else timestamp(moment)

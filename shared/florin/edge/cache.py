@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, Generic, TypeVar
 
-from florin.ports import Accounts, ApiKey, Config, Profile, ProviderRoute, Reserved, Tenant, Wallet
+from florin.ports import Accounts, Config, Profile, ProviderRoute, Reserved, Tenant, Wallet
 
 KEPT_FOR_S: Final = 30.0
 ENTRIES_MAX: Final = 1_000
@@ -76,14 +76,14 @@ class CachedConfig:
     def __init__(self, config: Config, now: Now = time.monotonic) -> None:
         self._config = config
         self._tenants: Recent[str, Tenant] = Recent(now)
-        self._keys: Recent[str, ApiKey] = Recent(now)
+        self._gateway_keys: Recent[str, str] = Recent(now)
         self._routes: Recent[str, ProviderRoute] = Recent(now)
 
     def tenant(self, tenant_id: str) -> Tenant | None:
         return self._tenants.get(tenant_id, lambda: self._config.tenant(tenant_id))
 
-    def api_key(self, key_hash: str) -> ApiKey | None:
-        return self._keys.get(key_hash, lambda: self._config.api_key(key_hash))
+    def gateway_key(self, tenant_id: str) -> str | None:
+        return self._gateway_keys.get(tenant_id, lambda: self._config.gateway_key(tenant_id))
 
     def provider_route(self, name: str) -> ProviderRoute | None:
         return self._routes.get(name, lambda: self._config.provider_route(name))

@@ -6,12 +6,18 @@ from urllib.parse import unquote_plus
 
 from florin.domain.cards import holds_card_number, names_card_data
 from florin.edge.http import Request
-from florin.edge.ids import is_account_id, is_dead_letter_id, is_hold_id, is_payment_id
+from florin.edge.ids import (
+    is_account_id,
+    is_api_key_id,
+    is_dead_letter_id,
+    is_hold_id,
+    is_payment_id,
+)
 
 NOT_THE_CLIENTS: Final = ("authorization", "x-amzn-", "x-forwarded-")
 """Headers that a secret of ours or the gateway's own numbers stand in."""
 
-OUR_IDS: Final = (is_payment_id, is_account_id, is_hold_id, is_dead_letter_id)
+OUR_IDS: Final = (is_payment_id, is_account_id, is_hold_id, is_dead_letter_id, is_api_key_id)
 
 
 def outside_the_body(request: Request) -> tuple[str, ...]:

@@ -12,7 +12,9 @@ from typing import Any, Final
 
 import msgspec
 
+from florin.domain.keys import Caller
 from florin.domain.refusals import Refusal
+from florin.edge.callers import caller_in
 from florin.edge.headers import headers_of
 from florin.handle import Refused
 
@@ -27,6 +29,9 @@ STATUS: Final[Mapping[Refusal, HTTPStatus]] = {
     Refusal.ROUTE_NOT_FOUND: HTTPStatus.NOT_FOUND,
     Refusal.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
     Refusal.FORBIDDEN: HTTPStatus.FORBIDDEN,
+    Refusal.SCOPE_MISSING: HTTPStatus.FORBIDDEN,
+    Refusal.ADDRESS_NOT_ALLOWED: HTTPStatus.FORBIDDEN,
+    Refusal.SCOPE_ESCALATION: HTTPStatus.FORBIDDEN,
     Refusal.RATE_LIMITED: HTTPStatus.TOO_MANY_REQUESTS,
     Refusal.IDEMPOTENCY_KEY_MISSING: HTTPStatus.BAD_REQUEST,
     Refusal.IDEMPOTENCY_KEY_INVALID: HTTPStatus.BAD_REQUEST,
@@ -44,6 +49,7 @@ STATUS: Final[Mapping[Refusal, HTTPStatus]] = {
     Refusal.HOLD_NOT_FOUND: HTTPStatus.NOT_FOUND,
     Refusal.NOT_REDRIVABLE: HTTPStatus.UNPROCESSABLE_ENTITY,
     Refusal.DEAD_LETTER_NOT_FOUND: HTTPStatus.NOT_FOUND,
+    Refusal.API_KEY_NOT_FOUND: HTTPStatus.NOT_FOUND,
     Refusal.ACCOUNT_EXISTS: HTTPStatus.CONFLICT,
     Refusal.ACCOUNT_CLOSED: HTTPStatus.CONFLICT,
     Refusal.RECIPIENT_CLOSED: HTTPStatus.CONFLICT,
@@ -69,6 +75,7 @@ STATUS: Final[Mapping[Refusal, HTTPStatus]] = {
     Refusal.PROVIDER_REFERENCE_MISSING: HTTPStatus.UNPROCESSABLE_ENTITY,
     Refusal.ATTEMPTS_EXHAUSTED: HTTPStatus.CONFLICT,
     Refusal.NO_CALL_OWED: HTTPStatus.CONFLICT,
+    Refusal.API_KEY_NOT_ACTIVE: HTTPStatus.CONFLICT,
     Refusal.HOP_UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
     Refusal.CONTENTION: HTTPStatus.SERVICE_UNAVAILABLE,
     Refusal.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -119,13 +126,13 @@ class Request:
     `route` is the method and the path as the API's document spells it, `POST /payments`; values
     of path parameters are in `path`, those of the query in `query`, where one that came more than
     once is also in `repeated`. Header names are in lower case, each with all its values.
-    `tenant_id` is empty where the authorizer was not asked, and so is `role`.
+    `caller` is None where the authorizer was not asked, and `address` is where the request is from.
     """
 
     route: str
     request_id: str
-    tenant_id: str
-    role: str = ""
+    caller: Caller | None = None
+    address: str = ""
     path: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
     repeated: frozenset[str] = frozenset()
@@ -139,8 +146,8 @@ class Request:
         return cls(
             route=f"{event.get('httpMethod')} {event.get('resource')}",
             request_id=context.get("requestId") or "",
-            tenant_id=(context.get("authorizer") or {}).get("tenant_id") or "",
-            role=(context.get("authorizer") or {}).get("role") or "",
+            caller=caller_in(context.get("authorizer") or {}),
+            address=(context.get("identity") or {}).get("sourceIp") or "",
             path=event.get("pathParameters") or {},
             query=event.get("queryStringParameters") or {},
             repeated=_repeated(event.get("multiValueQueryStringParameters") or {}),
@@ -148,6 +155,11 @@ class Request:
             text=event.get("body"),
             is_base64=bool(event.get("isBase64Encoded")),
         )
+
+    @property
+    def tenant_id(self) -> str:
+        """Whose request it is; empty where nobody had to say so."""
+        return self.caller.tenant_id if self.caller else ""
 
     def body(self) -> bytes | None:
         """The bytes that the client sent, or `None` when they cannot have been text."""

@@ -14,6 +14,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from florin.domain.account import AccountKind
 from florin.domain.hold import PARTS_MAX
+from florin.domain.keys import Role, Scope
 from florin.domain.money import AMOUNT_MINOR_MAX
 from florin.domain.payment import CaptureMethod, Verdict
 from florin.domain.refusals import Refusal
@@ -169,6 +170,26 @@ class RedriveAllRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_f
     cause: Reference | UnsetType = UNSET
     payment_id: Reference | UnsetType = UNSET
     starting_after: Reference | UnsetType = UNSET
+
+
+class ApiKeyRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /api-keys. Either a role or scopes say what the key may do."""
+
+    name: Reference
+    role: Role | UnsetType = UNSET
+    scopes: Annotated[list[Scope], Meta(min_length=1, max_length=50)] | UnsetType = UNSET
+    allowed_addresses: Annotated[list[str], Meta(max_length=20)] | UnsetType = UNSET
+    expires_in_s: Seconds | UnsetType = UNSET
+
+
+class ApiKeyRollRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /api-keys/{api_key_id}/roll. So long both keys are good, 30 days at most."""
+
+    overlap_s: Annotated[int, Meta(ge=0, le=30 * 86_400)]
+
+
+class ApiKeyRevokeRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /api-keys/{api_key_id}/revoke: there is nothing to say."""
 
 
 class VerificationRequest(RequestBody, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -14,9 +14,11 @@ from florin.adapters.dynamodb_config import DynamoConfig
 if TYPE_CHECKING:
     from florin.adapters.dynamodb import Dynamo, Tables
     from florin.adapters.dynamodb_dead_letters import DynamoDeadLetters
+    from florin.adapters.dynamodb_keys import DynamoKeys
     from florin.adapters.dynamodb_verification import DynamoVerification
     from florin.adapters.hops import StoredEvents
     from florin.adapters.wakeups import SqsWakeups
+    from florin.edge.pepper import Peppers
     from florin.ports import Hop
 
 
@@ -76,9 +78,28 @@ def config() -> DynamoConfig:
 
 
 @cache
-def pepper() -> bytes:
-    """What keys the hashes of API keys and of requests' fields."""
-    return aws.secret(_client("secretsmanager"), setting("PEPPER_SECRET_ID")).encode()
+def api_keys() -> "DynamoKeys":
+    from florin.adapters.dynamodb_keys import DynamoKeys  # noqa: PLC0415
+
+    return DynamoKeys(_client("dynamodb"), setting("CONFIG_TABLE"))
+
+
+@cache
+def peppers() -> "Peppers":
+    """What keys the hashes of API keys."""
+    from florin.edge.pepper import Peppers  # noqa: PLC0415
+
+    def read(label: str) -> bytes | None:
+        found = aws.labeled_secret(_client("secretsmanager"), setting("PEPPER_SECRET_ID"), label)
+        return None if found is None else found.encode()
+
+    return Peppers(read)
+
+
+@cache
+def field_pepper() -> bytes:
+    """What keys the hashes of requests' fields."""
+    return aws.secret(_client("secretsmanager"), setting("FIELD_PEPPER_SECRET_ID")).encode()
 
 
 @cache
