@@ -25,6 +25,8 @@ from infra.sam_local import EventsError, check, deployed
 from infra.verify import told, verified
 
 LAYER = "FlorinLayer"
+PATIENCE_S = 120.0
+"""On a busy machine the simulator's first answer comes too late, and is looked up a while after."""
 
 
 class BuiltError(Exception):
@@ -85,7 +87,7 @@ def paid(client: Client) -> None:
         "payment_method": "tok_visa",
         "recipient": client.seller(),
     }
-    payment = client.ended(client.created("/payments", order)["payment_id"])
+    payment = client.ended(client.created("/payments", order)["payment_id"], PATIENCE_S)
     if payment["status"] != "succeeded":
         raise BuiltError(f"the payment is {payment['status']}")
 
