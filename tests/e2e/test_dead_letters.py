@@ -25,7 +25,7 @@ from infra.simulator_books import simulator_books
 from tests.e2e.test_money import accepted
 from tests.support.tenants import with_tenant
 
-pytestmark = pytest.mark.parametrize("stack", ["plain"], indirect=True)
+pytestmark = pytest.mark.parametrize("stack", ["plain"], indirect=True, scope="session")
 """What conflicts and throttling do to money is asked elsewhere."""
 
 NET = 970
