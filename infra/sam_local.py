@@ -31,7 +31,7 @@ FUNCTIONS = {
     "get_payment": "ApiFunction",
     "post_payment": "ApiFunction",
 }
-KEY = "sk_test_bm90LWEtcmVhbC1rZXktYXQtYWxs"
+KEY = "sk_test_01JZ8S2M4N6P8Q0R2T4V6W8X0Y_bm90LWEtcmVhbC1rZXktYXQtYWxsLXJl"
 TENANT = "tn_florence"
 CONTAINER_TIMEOUT_S = 600
 

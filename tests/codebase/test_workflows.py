@@ -1,5 +1,6 @@
 """What runs on GitHub: pinned, with few permissions, and with no key of AWS anywhere."""
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 import yaml
 
 from infra.paths import ROOT
-from infra.sam_local import EVENTS, FUNCTIONS
+from infra.sam_local import EVENTS, FUNCTIONS, KEY, TENANT
 
 FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 TEXTS = {file.stem: file.read_text(encoding="utf-8") for file in FILES}
@@ -76,3 +77,12 @@ def test_a_workflow_calls_commands_that_there_are() -> None:
 
 def test_every_event_has_its_function() -> None:
     assert {file.stem for file in EVENTS.glob("*.json")} == FUNCTIONS.keys()
+
+
+def test_the_events_name_whom_a_stack_puts_its_own_in_place_of() -> None:
+    for file in EVENTS.glob("*.json"):
+        event = json.loads(file.read_text(encoding="utf-8"))
+        context = event["requestContext"].get("authorizer", {"tenant_id": TENANT})
+        assert context["tenant_id"] == TENANT
+        if "methodArn" in event:
+            assert event["headers"]["Authorization"] == f"Bearer {KEY}"
