@@ -61,7 +61,7 @@ PLACES: Final[tuple[Callable[[str], Attempt], ...]] = (
     lambda card: get(f"/payments/{quote(card)}", param="payment_id"),
     lambda card: get(f"/payments/{quote(card)}/events", param="payment_id"),
     lambda card: Attempt(path=f"/accounts/{quote(card)}/close", body={}, param="account_id"),
-    lambda card: get(f"/payments/{quote(card)}/nothing", status=403),
+    lambda card: get(f"/payments/{quote(card)}/nothing", status=404),
     lambda card: get(f"/payments?{quote_plus(card)}=1", param="query"),
     lambda card: get(f"/ledger?account_id={quote_plus(card)}", param="account_id"),
     lambda card: get("/payments", headers={"X-Order": f"of {card}"}, param="x-order"),

@@ -8,6 +8,7 @@ from typing import Final, Protocol, cast
 
 from florin.adapters.codec import Row
 from florin.adapters.dynamodb import _event_item
+from florin.domain.keys import Scope
 from florin.domain.payment import Failed, Step
 from florin.domain.provider import Unknown
 from florin.saga import fold_history
@@ -53,8 +54,7 @@ def found_after_the_end(client: Client) -> None:
 
 def resolved() -> Store:
     """An answer that never came, and an operator who knows it."""
-    world = World()
-    world.use(operator_roles=frozenset({"admin"}))
+    world = World(scopes=frozenset(Scope))
     payment_id = world.answering(authorization=Unknown(reason="timeout")).payment()
     world.run(payment_id, Step.ASSESS_RISK, Step.AUTHORIZE)
     world.answering()
@@ -62,6 +62,20 @@ def resolved() -> Store:
     word |= {"evidence": "Settlement report, line 17", "reason": "The provider lost the answer"}
     world.change(payment_id, "resolve", word, "op")
     world.run(payment_id, Step.CAPTURE)
+    return cast("Store", world.store)
+
+
+def forgotten() -> Store:
+    """A refund without an answer, that nobody asked about for longer than its key is known."""
+    world = World()
+    payment_id = world.payment()
+    world.run(payment_id, Step.ASSESS_RISK, Step.AUTHORIZE, Step.CAPTURE)
+    world.answering(refund=Unknown(reason="timeout"))
+    world.change(payment_id, "refund", {}, "r")
+    world.follow_up(payment_id)
+    world.clock.advance(2 * world.provider.key_retention)
+    for _ in range(2):
+        world.follow_up(payment_id)
     return cast("Store", world.store)
 
 
@@ -93,6 +107,7 @@ def stores() -> Iterator[tuple[str, Store]]:
     for name, story in MORE.items():
         yield name, _played(story)
     yield "resolved by an operator", resolved()
+    yield "forgotten by its provider", forgotten()
 
 
 def main() -> None:

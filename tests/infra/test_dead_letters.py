@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from florin.domain.keys import SCOPES, Role
 from infra.dead_letters import DeadLettersError, main
 from tests.functions.world import World, got, posted
 from tests.support.engine import Engine
@@ -29,7 +30,7 @@ class Served:
 @pytest.fixture
 def served() -> Iterator[Served]:
     engine = Engine()
-    world = World(letters=engine.letters)
+    world = World(letters=engine.letters, scopes=SCOPES[Role.OPERATOR])
     world.hops.update(engine.hops)
 
     class Gateway(BaseHTTPRequestHandler):
@@ -50,7 +51,6 @@ def served() -> Iterator[Served]:
             self._answer(event)
 
         def _answer(self, event: dict[str, object]) -> None:
-            event["requestContext"]["authorizer"]["role"] = "operator"  # type: ignore[index]
             reply = world.send(event)
             self.send_response(reply.status)
             self.end_headers()
@@ -129,7 +129,7 @@ def test_dlq_a_class_of_them_is_redriven_to_its_end(
     assert lines(capsys) == ["101 redriven, 0 still open."]
     served.engine.collect()  # none of them is any better
     served.world.hops.clear()
-    dead = served.world.listed(role="operator", limit="1").body["data"][0]["dead_letter_id"]
+    dead = served.world.listed(limit="1").body["data"][0]["dead_letter_id"]
     capsys.readouterr()
     with pytest.raises(DeadLettersError, match="422 not_redrivable"):
         served.ask(ID=dead, REDRIVE="1")

@@ -121,7 +121,9 @@ def test_calls_are_recorded_by_function_and_by_the_names_of_the_template() -> No
     recorder(Request(service="execute-api", operation="GET /v1/payments", body=b"", access_key=KEY))
     recorder(Request(service="s3", operation="GET /bucket/key", body=b"", access_key="test"))
     recorder(Request(service="kinesis", operation="", body=b""))  # signed by nobody
-    role = Role(function="Reader", access_key=KEY, own=frozenset(), attached=frozenset())
+    role = Role(
+        function="Reader", access_keys=frozenset({KEY}), own=frozenset(), attached=frozenset()
+    )
     roles = Roles(roles={"Reader": role}, names={"florin-Things-1": "Things"})
     made = list(roles.by_function(recorder.calls))
     assert made == [("Reader", Permission("dynamodb:GetItem", "table/Things"))]

@@ -136,7 +136,7 @@ class Role:
     """What one function is allowed: permissions of its own, and policies that many share."""
 
     function: str
-    access_key: str
+    access_keys: frozenset[str]
     own: frozenset[Permission]
     attached: frozenset[str]
 
@@ -155,9 +155,11 @@ class Roles:
     def of(cls, stack: Stack) -> "Roles":
         names = _logical_names(stack)
         iam = stack.client("iam")
-        functions = stack.client("lambda").get_paginator("list_functions").paginate()
+        lambdas = stack.client("lambda")
         roles = (
-            _role(iam, function, names) for page in functions for function in page["Functions"]
+            _role(iam, function, _versions(lambdas, function), names)
+            for page in lambdas.get_paginator("list_functions").paginate()
+            for function in page["Functions"]
         )
         return cls(roles={role.function: role for role in roles}, names=names)
 
@@ -165,7 +167,7 @@ class Roles:
         self, calls: Iterable[tuple[str, Permission]]
     ) -> Iterator[tuple[str, Permission]]:
         """Recorded calls by who made them. Calls of others, as of the tests, are none of these."""
-        functions = {role.access_key: role.function for role in self.roles.values()}
+        functions = {key: role.function for role in self.roles.values() for key in role.access_keys}
         for access_key, permission in calls:
             if access_key.startswith("ASIA"):  # a key for a role, not for a person
                 yield functions[access_key], _renamed(permission, self.names)
@@ -189,7 +191,17 @@ def _renamed(permission: Permission, names: Mapping[str, str]) -> Permission:
     return Permission(permission.action, "".join(names.get(part, part) for part in parts))
 
 
-def _role(iam: Any, function: Mapping[str, Any], names: Mapping[str, str]) -> Role:
+def _versions(lambdas: Any, function: Mapping[str, Any]) -> list[str]:
+    """The ARNs of a function and of all its versions; each signs with a key of its own."""
+    pages = lambdas.get_paginator("list_versions_by_function")
+    found = pages.paginate(FunctionName=function["FunctionName"])
+    versions = [version["FunctionArn"] for page in found for version in page["Versions"]]
+    return [function["FunctionArn"], *versions]
+
+
+def _role(
+    iam: Any, function: Mapping[str, Any], versions: list[str], names: Mapping[str, str]
+) -> Role:
     role = function["Role"].rpartition("/")[2]
     documents = [
         iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
@@ -198,7 +210,7 @@ def _role(iam: Any, function: Mapping[str, Any], names: Mapping[str, str]) -> Ro
     attached = iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]
     return Role(
         function=names[function["FunctionName"]],
-        access_key=access_key(function["FunctionArn"], function["Role"]),
+        access_keys=frozenset(access_key(arn, function["Role"]) for arn in versions),
         own=frozenset(
             _renamed(permission, names)
             for document in documents
