@@ -25,7 +25,7 @@ Json = dict[str, Any]
 READS: Final = frozenset({"GetItem", "Query", "BatchGetItem", "TransactGetItems"})
 WRITES: Final = frozenset({"PutItem", "UpdateItem", "TransactWriteItems"})
 PEPPER: Final = "pepper of the bench"
-SECRETS: Final = {"pepper": PEPPER, "simulator": SECRET}
+SECRETS: Final = {"pepper": PEPPER, "field pepper": PEPPER, "simulator": SECRET}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

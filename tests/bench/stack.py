@@ -50,7 +50,7 @@ STEPS: Final = {
 }
 """States of the machines, and the modules of the functions that they call."""
 SUFFIX: Final = "bench"
-KEY: Final = "sk_test_bench"
+KEY: Final = f"sk_test_{'0' * 26}_{'b' * 32}"
 
 
 @cache
@@ -233,6 +233,7 @@ def environment() -> dict[str, str]:
         "AWS_DEFAULT_REGION": "us-east-1",
         "LOG_LEVEL": "ERROR",
         "PEPPER_SECRET_ID": "pepper",
+        "FIELD_PEPPER_SECRET_ID": "field pepper",
         "SIMULATOR_SECRET_ID": "simulator",
         "PAYMENT_MACHINE_ARN": "payment",
         "FOLLOW_UP_MACHINE_ARN": "follow_up",
@@ -243,6 +244,5 @@ def environment() -> dict[str, str]:
         "PARKED_QUEUE_URL": "http://queue.invalid/parked",
         "PROJECTOR_FUNCTION": "projector",
         "PUBLISHER_FUNCTION": "publisher",
-        "OPERATOR_ROLES": "operator",
         "BUS_NAME": "bus",
     }
