@@ -46,8 +46,8 @@ UNUSED: Final[Mapping[str, tuple[Held, ...]]] = {
         *each("Walk", "dynamodb:BatchGetItem", "table/AnalyticsTable"),
         *each("Walk", "dynamodb:GetItem", "table/DeadLettersTable"),
         *each("Walk", "dynamodb:UpdateItem", "table/DeadLettersTable"),
-        *each("Walk", "lambda:InvokeFunction", "function:ProjectorFunction"),
-        *each("Walk", "lambda:InvokeFunction", "function:PublisherFunction"),
+        *each("Walk", "lambda:InvokeFunction", "function:ProjectorFunction:live"),
+        *each("Walk", "lambda:InvokeFunction", "function:PublisherFunction:live"),
     ),
     "a provider's answer is lost in this step; tests lose that to an authorization": (
         *each("Capture FollowUp Void", "sqs:SendMessage*", "LookupsQueue"),
@@ -59,7 +59,7 @@ UNUSED: Final[Mapping[str, tuple[Held, ...]]] = {
     "two redrives of one payment at once, or of an event that could not be published": (
         *each("Api", "states:DescribeExecution", "execution:PaymentStandard:*"),
         *each("Api", "states:DescribeExecution", "execution:FollowUpStandard:*"),
-        *each("Api", "lambda:InvokeFunction", "function:PublisherFunction"),
+        *each("Api", "lambda:InvokeFunction", "function:PublisherFunction:live"),
     ),
     "the eighth vain try to go on with a payment": (
         *each("Sweeper", "sqs:SendMessage*", "SagaParked"),

@@ -33,6 +33,11 @@ ITEM_ACTIONS: Final = {
 
 INVOCATION: Final = re.compile(r"POST /2015-03-31/functions/([^/]+)/invocations")
 OBJECT: Final = re.compile(r"(GET|PUT) /([^/]+/.+)")
+OF_NO_ARN: Final = frozenset(
+    {"AWS::Lambda::Alias", "AWS::Lambda::EventInvokeConfig", "AWS::Lambda::Permission"}
+)
+"""What has no name of its own in ARNs: an alias is called the same at every function."""
+
 ARN: Final = re.compile(r"arn:[^:]*:[^:]*:[^:]*:[^:]*:(secret:.+(?=-\w{6}$)|.+)")
 
 
@@ -181,7 +186,7 @@ def _logical_names(stack: Stack) -> dict[str, str]:
         for resource in page["StackResourceSummaries"]:
             physical = _named(resource["PhysicalResourceId"])
             name = re.split(r"[/:|]", physical.removeprefix("stateMachine:"))[-1]
-            if resource["ResourceType"] != "AWS::Lambda::Permission":  # none that stands in an ARN
+            if resource["ResourceType"] not in OF_NO_ARN:
                 names[name] = resource["LogicalResourceId"]
     return names
 
