@@ -27,6 +27,7 @@ os.environ |= {
 settings.register_profile("long", max_examples=5_000)
 
 END_TO_END: Final = "tests/e2e/"
+CHAOS: Final = "tests/chaos/test_chaos.py"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -46,3 +47,24 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
             return END_TO_END if nodeid.startswith(END_TO_END) else nodeid
 
     return OneForTheStacks(config, log)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Flows, points and faults, when every flow was tried and nothing was broken.
+
+    It stands here because the process that sums up has not seen the folders below.
+    """
+    passed, failed = (
+        [test for test in terminalreporter.stats.get(outcome, []) if CHAOS in test.nodeid]
+        for outcome in ("passed", "failed")
+    )
+    if passed and not failed:
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("LOG_LEVEL", "ERROR")
+            from tests.chaos import report  # noqa: PLC0415  # only for who ran it
+            from tests.chaos.flows import FLOWS  # noqa: PLC0415
+
+            if len(passed) > len(FLOWS):
+                terminalreporter.section("chaos")
+                for row in report.table():
+                    terminalreporter.line(row)
