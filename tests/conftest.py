@@ -27,12 +27,20 @@ os.environ |= {
 settings.register_profile("long", max_examples=5_000)
 
 END_TO_END: Final = "tests/e2e/"
+VERIFICATION: Final = "tests/e2e/test_verification.py"
 CHAOS: Final = "tests/chaos/test_chaos.py"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The end-to-end tests take longest, so they come first."""
-    items.sort(key=lambda item: not item.nodeid.startswith(END_TO_END))
+    """The end-to-end tests take longest, so they come first; and of these verification, which reads
+    all that others leave on the stack.
+    """
+    items.sort(
+        key=lambda item: (
+            not item.nodeid.startswith(END_TO_END),
+            not item.nodeid.startswith(VERIFICATION),
+        )
+    )
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -18,6 +18,7 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from florin.adapters import aws
+from florin.adapters.patience import BUSY_REASONS
 from florin.edge import wiring
 from florin.edge.pause import pause
 from florin.edge.queues import QueueHandler
@@ -78,7 +79,7 @@ def count(message: Mapping[str, Any], table: str) -> bool:
             reasons = {reason.get("Code") for reason in given}
             if "ConditionalCheckFailed" in reasons:
                 return False
-            if tried == TRIES_MAX - 1 or not reasons & aws.CONFLICTS:
+            if tried == TRIES_MAX - 1 or not reasons & BUSY_REASONS:
                 raise
             pause(tried)
         else:

@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
-from florin.adapters.aws import CONFLICTS, error_code
+from florin.adapters.aws import error_code
+from florin.adapters.patience import BUSY_REASONS
 from simulator.tokens import Decline, Kind
 
 if TYPE_CHECKING:
@@ -256,7 +257,7 @@ def _judged(response: Any, operation: Operation) -> Done | Refusal | None:
         if before.fingerprint != operation.fingerprint:
             return Refusal.IDEMPOTENCY_KEY_REUSED
         return Done(before, replayed=True)
-    if charge["Code"] != FAILED or any(reason["Code"] in CONFLICTS for reason in reasons):
+    if charge["Code"] != FAILED or any(reason["Code"] in BUSY_REASONS for reason in reasons):
         return None
     if "Item" not in charge:
         return Refusal.CHARGE_NOT_FOUND

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import boto3
 import pytest
@@ -13,13 +14,14 @@ from florin.adapters.dynamodb_keys import DynamoKeys
 from florin.adapters.memory_keys import MemoryKeys
 from florin.domain.keys import ApiKey, Role, Scope
 from florin.ports import LAST_USE_KEPT_EVERY, ApiKeys
+from tests.support.busy import BusyClient
 from tests.support.examples import NOON, TENANT
 from tests.support.tables import make_table
 
 VENICE = "tn_venice"
 
 
-@pytest.fixture(params=["memory", "moto", "local_stack"])
+@pytest.fixture(params=["memory", "moto", "busy", "local_stack"])
 def keys(request: pytest.FixtureRequest) -> Iterator[ApiKeys]:
     name = uuid.uuid4().hex[:8]
     match request.param:
@@ -29,6 +31,12 @@ def keys(request: pytest.FixtureRequest) -> Iterator[ApiKeys]:
             with mock_aws():
                 client = boto3.client("dynamodb", region_name="us-east-1")
                 yield DynamoKeys(client, make_table(client, "ConfigTable", name))
+        case "busy":
+            with mock_aws():
+                client = boto3.client("dynamodb", region_name="us-east-1")
+                table = make_table(client, "ConfigTable", name)
+                busy: Any = BusyClient(client)
+                yield DynamoKeys(busy, table, lambda seconds: None)
         case _:
             client = request.getfixturevalue("local_dynamodb")
             yield DynamoKeys(client, make_table(client, "ConfigTable", name))

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import boto3
 import pytest
@@ -13,6 +14,7 @@ from florin.adapters.dynamodb_dead_letters import DynamoDeadLetters
 from florin.adapters.memory_dead_letters import MemoryDeadLetters
 from florin.dead_letters import letter_id
 from florin.ports import Arrival, DeadLetter, DeadLetters, LetterFilter, LetterState, RedriveRecord
+from tests.support.busy import BusyClient
 from tests.support.examples import NOON, TENANT
 from tests.support.tables import make_table
 
@@ -21,7 +23,7 @@ PAYMENT = "pay_01JZ8QB2S5E0GZ4Y1KXAM9V7TD"
 ANY = LetterFilter()
 
 
-@pytest.fixture(params=["memory", "moto", "local_stack"])
+@pytest.fixture(params=["memory", "moto", "busy", "local_stack"])
 def letters(request: pytest.FixtureRequest) -> Iterator[DeadLetters]:
     name = uuid.uuid4().hex[:8]
     match request.param:
@@ -31,6 +33,12 @@ def letters(request: pytest.FixtureRequest) -> Iterator[DeadLetters]:
             with mock_aws():
                 client = boto3.client("dynamodb", region_name="us-east-1")
                 yield DynamoDeadLetters(client, make_table(client, "DeadLettersTable", name))
+        case "busy":
+            with mock_aws():
+                client = boto3.client("dynamodb", region_name="us-east-1")
+                table = make_table(client, "DeadLettersTable", name)
+                busy: Any = BusyClient(client)
+                yield DynamoDeadLetters(busy, table, lambda seconds: None)
         case _:
             client = request.getfixturevalue("local_dynamodb")
             yield DynamoDeadLetters(client, make_table(client, "DeadLettersTable", name))

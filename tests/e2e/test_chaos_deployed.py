@@ -186,7 +186,7 @@ def untold(stack: Stack, client: Client, payments: Mapping[str, Json]) -> set[st
     return public.difference(*heard)
 
 
-@pytest.mark.parametrize("stack", ["plain"], indirect=True)
+@pytest.mark.parametrize("stack", ["busy"], indirect=True)
 def test_chaos_bus_and_provider_are_gone_for_a_minute(stack: Stack, proxy: FaultProxy) -> None:
     stack = with_tenant(stack, "Pisa Outages")
     client = Client.of(stack)

@@ -25,11 +25,6 @@ EVENT_SOURCE: Final = "florin"
 BUS_ENTRIES_MAX: Final = 10
 """What one PutEvents call takes."""
 
-CONFLICTS: Final = frozenset(
-    {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
-)
-"""Why an item can stop a DynamoDB transaction for a moment; the SDK does not try again."""
-
 TRIES_MAX: Final = 3
 READ_TIMEOUT_S: Final = 2.5
 """With `TRIES_MAX` of them a call ends before the function that makes it: who waits for that

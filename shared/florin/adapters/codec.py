@@ -120,8 +120,8 @@ class Row:
     entry: str | None
     hash: str = field(default=GENESIS)
 
-    def sealed(self, previous_hash: str) -> "Row":
-        """The row with the hash that chains it to the one before."""
+    def hash_after(self, previous_hash: str) -> str:
+        """The hash that chains the row to the one before."""
         fields = (
             self.stream,
             self.version,
@@ -133,7 +133,11 @@ class Row:
             self.data,
             self.entry,
         )
-        return replace(self, hash=link(previous_hash, fields))
+        return link(previous_hash, fields)
+
+    def sealed(self, previous_hash: str) -> "Row":
+        """The row with its hash."""
+        return replace(self, hash=self.hash_after(previous_hash))
 
 
 class Codec:
@@ -155,32 +159,18 @@ class Codec:
         hash_before = batch.after.hash
         recorded_at = _format(not_before(batch.at, batch.after))
         for offset, draft in enumerate(batch.drafts, start=1):
-            row = self._row(batch, draft, batch.after.version + offset, recorded_at, hash_before)
-            hash_before = row.hash
-            rows.append(row)
+            row = self._row(batch, draft, batch.after.version + offset, recorded_at)
+            sealed = row.sealed(hash_before)
+            hash_before = sealed.hash
+            rows.append(sealed)
         facts = tuple(
             _recorded(row, draft.event, draft.entry)
             for row, draft in zip(rows, batch.drafts, strict=True)
         )
         return tuple(rows), facts
 
-    def _row(
-        self, batch: Batch, draft: Draft, version: int, recorded_at: str, hash_before: str
-    ) -> Row:
+    def _row(self, batch: Batch, draft: Draft, version: int, recorded_at: str) -> Row:
         schema = self._by_event[type(draft.event)]
-        data = msgspec.json.encode(draft.event).decode()
-        entry = None if draft.entry is None else msgspec.json.encode(draft.entry).decode()
-        stored = (
-            batch.stream,
-            version,
-            batch.tenant_id,
-            schema.name,
-            schema.version,
-            recorded_at,
-            batch.execution,
-            data,
-            entry,
-        )
         return Row(
             stream=batch.stream,
             version=version,
@@ -189,9 +179,8 @@ class Codec:
             schema_version=schema.version,
             recorded_at=recorded_at,
             execution=batch.execution,
-            data=data,
-            entry=entry,
-            hash=link(hash_before, stored),
+            data=msgspec.json.encode(draft.event).decode(),
+            entry=None if draft.entry is None else msgspec.json.encode(draft.entry).decode(),
         )
 
     def decode(self, row: Row) -> Recorded:
@@ -243,7 +232,7 @@ def verify(rows: Sequence[Row], after: Head | None = None) -> None:
     version, hash_before = (after.version, after.hash) if after else (0, GENESIS)
     for row in rows:
         version += 1
-        if row.version != version or row.sealed(hash_before).hash != row.hash:
+        if row.version != version or row.hash_after(hash_before) != row.hash:
             raise CorruptEventError(f"the chain of {row.stream} breaks at version {version}")
         hash_before = row.hash
 
@@ -252,7 +241,7 @@ def intact(rows: Sequence[Row]) -> int:
     """How many of one stream's rows, oldest first, stand in an unbroken chain."""
     hash_before = GENESIS
     for number, row in enumerate(rows):
-        if row.version != number + 1 or row.sealed(hash_before).hash != row.hash:
+        if row.version != number + 1 or row.hash_after(hash_before) != row.hash:
             return number
         hash_before = row.hash
     return len(rows)

@@ -14,7 +14,6 @@ A single fact is one conditional put. Whatever belongs together is one TransactW
 cancellation reasons are judged in this order: the idempotency record, conflicts, conditions.
 """
 
-import random
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,8 +24,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from botocore.exceptions import ClientError
 
-from florin.adapters.aws import CONFLICTS, error_code
+from florin.adapters.aws import error_code
 from florin.adapters.codec import Codec, Row
+from florin.adapters.patience import TRIES_MAX, Patience, StoppedError, stopped
 from florin.domain.account import AccountKind
 from florin.domain.chart import is_wallet
 from florin.domain.chart import wallet as wallet_account
@@ -70,9 +70,6 @@ T = TypeVar("T")
 Item = dict[str, Any]
 """An item in DynamoDB's own notation: attribute name to `{"S": …}` or `{"N": …}`."""
 
-CONFLICT_TRIES_MAX: Final = 8
-CONFLICT_PAUSE_S: Final = 0.02
-CONFLICT_PAUSE_MAX_S: Final = 0.5
 LINES_MAX: Final = 49
 """So many lines and as many holds fit beside position and guard into a transaction of 100 items."""
 ITEMS_MAX: Final = 100
@@ -85,16 +82,6 @@ DUE_BUCKETS: Final = 8
 HOLD: Final = "hold#"
 BALANCE: Final = "balance#"
 
-BUSY_ERRORS: Final = frozenset(
-    {
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "ThrottlingException",
-        "TransactionConflictException",
-        "TransactionInProgressException",
-    }
-)
-"""What a request meets for a moment; the SDK has tried again before it tells of throttling."""
 FAILED: Final = "ConditionalCheckFailed"
 
 
@@ -129,7 +116,7 @@ class Dynamo:
         self._client = client
         self._tables = tables
         self._codec = codec or Codec()
-        self._pause = pause
+        self._patiently = Patience(pause)
 
     # Events.
 
@@ -255,7 +242,7 @@ class Dynamo:
                 return _receipt(found["Item"])
             return receipt
 
-        return self._retrying(bound)
+        return self._patiently(bound)
 
     def _put_alone(self, row: Row) -> bool:
         """Put one event; false if another one stands in its place."""
@@ -273,7 +260,7 @@ class Dynamo:
                 return found.get("hash") == _s(row.hash)
             return True
 
-        return self._retrying(put)
+        return self._patiently(put)
 
     # Accounts.
 
@@ -328,13 +315,12 @@ class Dynamo:
         return None if item is None else _view(item)
 
     def payments(self, query: PaymentQuery) -> Page | SearchTooBroad:
-        # Not at the top: the steps of the saga look for nothing, and start sooner without it.
-        from florin.adapters.search import search  # noqa: PLC0415
+        from florin.adapters.search import search  # noqa: PLC0415  # no step of the saga searches
 
         return search(query, self._streams, self._views)
 
     def _streams(self, index: "Index", key: str, between: tuple[str, str], limit: int) -> list[str]:
-        from florin.adapters.search import KEY_OF  # noqa: PLC0415
+        from florin.adapters.search import KEY_OF  # noqa: PLC0415  # no step of the saga searches
 
         items = self._query(
             TableName=self._tables.views,
@@ -357,12 +343,12 @@ class Dynamo:
         """
         found: list[View] = []
         keys: list[Item] = [{"stream": _s(stream)} for stream in streams]
-        for tried in range(CONFLICT_TRIES_MAX):
+        for tried in range(TRIES_MAX):
             items, keys = self._batch(self._tables.views, keys)
             found += map(_view, items)
             if not keys:
                 return found
-            self._pause(_jitter(tried))
+            self._patiently.rest(tried)
         raise ContentionError(f"{len(keys)} of {len(streams)} views could not be read")
 
     def post(
@@ -375,7 +361,7 @@ class Dynamo:
     def _post(
         self, wallet: AccountKey, lines: Sequence[Line], reserved: Sequence[Reserved]
     ) -> None:
-        for tried in range(CONFLICT_TRIES_MAX):
+        for tried in range(TRIES_MAX):
             known = {one.stream: self._known(wallet, one.stream) for one in reserved}
             reserved = [one for one in reserved if one.version > known[one.stream].version]
             if not (lines or reserved):
@@ -387,7 +373,7 @@ class Dynamo:
             lines = [
                 line for line, reason in zip(lines, reasons, strict=False) if not reason.failed
             ]
-            self._pause(_jitter(tried))
+            self._patiently.rest(tried)
         raise ContentionError(f"the statement of {wallet.account} was never free")
 
     def _known(self, wallet: AccountKey, stream: str) -> Reserved:
@@ -477,7 +463,7 @@ class Dynamo:
                 return False
             return True
 
-        return self._retrying(put)
+        return self._patiently(put)
 
     def _view_put(self, change: Advance) -> Item:
         put: Item = {"TableName": self._tables.views, "Item": _view_item(change.view)}
@@ -554,7 +540,7 @@ class Dynamo:
                 return False
             return True
 
-        return self._retrying(update)
+        return self._patiently(update)
 
     def statement(
         self, wallet: AccountKey, *, limit: int, before: int | None = None
@@ -597,7 +583,7 @@ class Dynamo:
     # DynamoDB.
 
     def _get(self, table: str, key: Item) -> Item | None:
-        answer = self._retrying(
+        answer = self._patiently(
             lambda: self._client.get_item(TableName=table, Key=key, ConsistentRead=True)
         )
         return answer.get("Item")
@@ -605,7 +591,7 @@ class Dynamo:
     def _batch(self, table: str, keys: list[Item]) -> tuple[list[Item], list[Item]]:
         """The items of these keys, and the keys that were left for another time."""
         wanted: Any = {table: {"Keys": keys, "ConsistentRead": True}}
-        answer: Any = self._retrying(lambda: self._client.batch_get_item(RequestItems=wanted))
+        answer: Any = self._patiently(lambda: self._client.batch_get_item(RequestItems=wanted))
         left = answer.get("UnprocessedKeys", {}).get(table, {"Keys": []})
         return answer["Responses"].get(table, []), left["Keys"]
 
@@ -617,18 +603,17 @@ class Dynamo:
             try:
                 answer = self._client.transact_get_items(TransactItems=gets)
             except ClientError as error:
-                given: Any = error.response.get("CancellationReasons", ())
-                if any(reason.get("Code") in CONFLICTS for reason in given):
-                    raise _ConflictError from error
+                if stopped(error):
+                    raise StoppedError from error
                 raise
             found: Any = answer["Responses"]
             return [response.get("Item", {}) for response in found]
 
-        return self._retrying(read)
+        return self._patiently(read)
 
     def _query(self, **request: Any) -> Iterator[Item]:
         while True:
-            answer = self._retrying(lambda: self._client.query(**request))
+            answer = self._patiently(lambda: self._client.query(**request))
             yield from answer["Items"]
             if "LastEvaluatedKey" not in answer:
                 return
@@ -662,28 +647,12 @@ class Dynamo:
                 ]
                 if any(reason.failed for reason in reasons):
                     return reasons
-                if any(reason.get("Code") in CONFLICTS for reason in given):
-                    raise _ConflictError from error
+                if stopped(error):
+                    raise StoppedError from error
                 raise
             return None
 
-        return self._retrying(write)
-
-    def _retrying(self, write: Callable[[], T]) -> T:
-        for tried in range(CONFLICT_TRIES_MAX):
-            try:
-                return write()
-            except _ConflictError:
-                pass
-            except ClientError as error:
-                if error_code(error) not in BUSY_ERRORS:
-                    raise
-            self._pause(_jitter(tried))
-        raise ContentionError(f"{CONFLICT_TRIES_MAX} tries met other transactions")
-
-
-class _ConflictError(Exception):
-    """Another transaction was at one of the items."""
+        return self._patiently(write)
 
 
 def _fitting(advances: Sequence[Advance]) -> Iterator[Sequence[Advance]]:
@@ -699,11 +668,6 @@ def _fitting(advances: Sequence[Advance]) -> Iterator[Sequence[Advance]]:
         accounts |= moved
     if chunk:
         yield chunk
-
-
-def _jitter(tried: int) -> float:
-    """Full jitter: anything up to a pause that doubles with each try."""
-    return random.uniform(0, min(CONFLICT_PAUSE_MAX_S, CONFLICT_PAUSE_S * 2**tried))  # noqa: S311  # no secret
 
 
 # Items.
@@ -935,7 +899,7 @@ def _line(wallet: AccountKey, item: Item) -> StatementLine:
 
 
 def _view_item(view: View) -> Item:
-    from florin.adapters.search import KEY_OF, keys_of  # noqa: PLC0415  # likewise
+    from florin.adapters.search import KEY_OF, keys_of  # noqa: PLC0415  # no step has views moved
 
     texts = {
         "stream": view.stream,

@@ -13,6 +13,7 @@ Only the first one has to be there. `gateway_key` is what API Gateway counts the
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from florin.adapters.patience import Patience
 from florin.domain.fees import FeeOnRefund, FeeSchedule
 from florin.ports import ConfigurationError, ProviderRoute, Tenant
 
@@ -24,6 +25,7 @@ class DynamoConfig:
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._client = client
         self._table = table
+        self._patiently = Patience()
 
     def tenant(self, tenant_id: str) -> Tenant | None:
         item = self._item(f"tenant#{tenant_id}")
@@ -58,7 +60,7 @@ class DynamoConfig:
             "ProjectionExpression": "tenant_id",
         }
         while True:
-            page = self._client.scan(**request)
+            page = self._patiently(lambda: self._client.scan(**request))
             for item in page["Items"]:
                 yield item["tenant_id"]["S"]
             if "LastEvaluatedKey" not in page:
@@ -66,7 +68,8 @@ class DynamoConfig:
             request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def _item(self, item_id: str) -> Any:
-        answer = self._client.get_item(TableName=self._table, Key={"id": {"S": item_id}})
+        key = {"id": {"S": item_id}}
+        answer = self._patiently(lambda: self._client.get_item(TableName=self._table, Key=key))
         return answer.get("Item")
 
 

@@ -8,7 +8,8 @@ payload, which is most of an item.
 """
 
 import heapq
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import ClientError
 
 from florin.adapters.aws import error_code
+from florin.adapters.patience import Patience
 from florin.ports import Arrival, DeadLetter, LetterFilter, LetterState, RedriveRecord
 
 if TYPE_CHECKING:
@@ -29,9 +31,12 @@ FAILED: Final = "ConditionalCheckFailedException"
 
 
 class DynamoDeadLetters:
-    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+    def __init__(
+        self, client: "DynamoDBClient", table: str, pause: Callable[[float], None] = time.sleep
+    ) -> None:
         self._client = client
         self._table = table
+        self._patiently = Patience(pause)
 
     def arrive(self, arrival: Arrival, at: datetime) -> bool:
         values = {
@@ -124,7 +129,7 @@ class DynamoDeadLetters:
             **({"ExpressionAttributeNames": names} if names else {}),
         }
         while True:
-            answer = self._client.query(**request)
+            answer = self._patiently(lambda: self._client.query(**request))
             yield from answer["Items"]
             if "LastEvaluatedKey" not in answer:
                 return
@@ -154,21 +159,18 @@ class DynamoDeadLetters:
         return closed is not None
 
     def keep(self, record: RedriveRecord) -> None:
-        self._client.put_item(
-            TableName=self._table,
-            Item={
-                "id": {"S": record.redrive_id},
-                "tenant_id": {"S": record.tenant_id},
-                "created_at": _time(record.created_at),
-                "letters": {
-                    "L": [
-                        {"L": [{"S": letter_id}, {"S": state}]}
-                        for letter_id, state in record.letters
-                    ]
-                },
-                "has_more": {"BOOL": record.has_more},
+        item: Item = {
+            "id": {"S": record.redrive_id},
+            "tenant_id": {"S": record.tenant_id},
+            "created_at": _time(record.created_at),
+            "letters": {
+                "L": [
+                    {"L": [{"S": letter_id}, {"S": state}]} for letter_id, state in record.letters
+                ]
             },
-        )
+            "has_more": {"BOOL": record.has_more},
+        }
+        self._patiently(lambda: self._client.put_item(TableName=self._table, Item=item))
 
     def record(self, redrive_id: str) -> RedriveRecord | None:
         item = self._get(redrive_id)
@@ -185,8 +187,9 @@ class DynamoDeadLetters:
         )
 
     def _get(self, item_id: str) -> Item | None:
-        answer: Any = self._client.get_item(
-            TableName=self._table, Key={"id": {"S": item_id}}, ConsistentRead=True
+        key = {"id": {"S": item_id}}
+        answer: Any = self._patiently(
+            lambda: self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
         )
         found: Item | None = answer.get("Item")
         return found
@@ -211,7 +214,7 @@ class DynamoDeadLetters:
         if names:
             request["ExpressionAttributeNames"] = names
         try:
-            answer: Any = self._client.update_item(**request)
+            answer: Any = self._patiently(lambda: self._client.update_item(**request))
         except ClientError as error:
             if error_code(error) != FAILED:
                 raise

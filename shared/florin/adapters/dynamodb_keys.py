@@ -3,15 +3,17 @@
 The index `by_tenant` holds nothing but keys: no other item of the table has a `key_of`.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
-from florin.adapters.aws import CONFLICTS, error_code
+from florin.adapters.aws import error_code
+from florin.adapters.patience import Patience, StoppedError, stopped
 from florin.domain.keys import ApiKey, Role, Scope
-from florin.ports import LAST_USE_KEPT_EVERY, ContentionError
+from florin.ports import LAST_USE_KEPT_EVERY
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -27,12 +29,19 @@ CHANGING: Final = ("retires_at", "revoked_at", "rolled_to")
 
 
 class DynamoKeys:
-    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+    def __init__(
+        self, client: "DynamoDBClient", table: str, pause: Callable[[float], None] = time.sleep
+    ) -> None:
         self._client = client
         self._table = table
+        self._patiently = Patience(pause)
 
     def api_key(self, key_id: str) -> ApiKey | None:
-        answer = self._client.get_item(TableName=self._table, Key=_key(key_id), ConsistentRead=True)
+        answer = self._patiently(
+            lambda: self._client.get_item(
+                TableName=self._table, Key=_key(key_id), ConsistentRead=True
+            )
+        )
         return _api_key(answer["Item"]) if "Item" in answer else None
 
     def api_keys(self, tenant_id: str, *, limit: int, after: str | None = None) -> Sequence[ApiKey]:
@@ -40,13 +49,15 @@ class DynamoKeys:
         if after is not None:
             condition += " AND id < :after"
             values[":after"] = {"S": PREFIX + after}
-        answer = self._client.query(
-            TableName=self._table,
-            IndexName="by_tenant",
-            KeyConditionExpression=condition,
-            ExpressionAttributeValues=values,
-            ScanIndexForward=False,
-            Limit=limit,
+        answer = self._patiently(
+            lambda: self._client.query(
+                TableName=self._table,
+                IndexName="by_tenant",
+                KeyConditionExpression=condition,
+                ExpressionAttributeValues=values,
+                ScanIndexForward=False,
+                Limit=limit,
+            )
         )
         return tuple(_api_key(item) for item in answer["Items"])
 
@@ -59,20 +70,24 @@ class DynamoKeys:
         items: list[Any] = [{"Put": put}]
         if predecessor is not None:
             items.append({"Update": self._change(predecessor)})
-        try:
-            self._client.transact_write_items(TransactItems=items)
-        except self._client.exceptions.TransactionCanceledException as error:
-            codes = {reason.get("Code") for reason in error.response["CancellationReasons"]}
-            if "ConditionalCheckFailed" in codes:
-                return False
-            if codes & CONFLICTS:
-                raise ContentionError(f"{key.key_id} is being written by others") from error
-            raise
-        return True
+
+        def write() -> bool:
+            try:
+                self._client.transact_write_items(TransactItems=items)
+            except ClientError as error:
+                reasons: Any = error.response.get("CancellationReasons", ())
+                if any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons):
+                    return False
+                if stopped(error):
+                    raise StoppedError from error
+                raise
+            return True
+
+        return self._patiently(write)
 
     def change(self, key: ApiKey) -> bool:
         try:
-            self._client.update_item(**self._change(key))
+            self._patiently(lambda: self._client.update_item(**self._change(key)))
         except ClientError as error:
             if error_code(error) == FAILED:
                 return False
@@ -96,20 +111,21 @@ class DynamoKeys:
         }
 
     def used(self, key: ApiKey, at: datetime, secret_hash: str) -> None:
+        said: Any = {
+            "TableName": self._table,
+            "Key": _key(key.key_id),
+            "UpdateExpression": "SET last_used_at = :at, secret_hash = :hash",
+            "ConditionExpression": "secret_hash = :known"
+            " AND (attribute_not_exists(last_used_at) OR last_used_at <= :before)",
+            "ExpressionAttributeValues": {
+                ":at": _time(at),
+                ":before": _time(at - LAST_USE_KEPT_EVERY),
+                ":hash": {"S": secret_hash},
+                ":known": {"S": key.secret_hash},
+            },
+        }
         try:
-            self._client.update_item(
-                TableName=self._table,
-                Key=_key(key.key_id),
-                UpdateExpression="SET last_used_at = :at, secret_hash = :hash",
-                ConditionExpression="secret_hash = :known"
-                " AND (attribute_not_exists(last_used_at) OR last_used_at <= :before)",
-                ExpressionAttributeValues={
-                    ":at": _time(at),
-                    ":before": _time(at - LAST_USE_KEPT_EVERY),
-                    ":hash": {"S": secret_hash},
-                    ":known": {"S": key.secret_hash},
-                },
-            )
+            self._patiently(lambda: self._client.update_item(**said))
         except ClientError as error:
             if error_code(error) != FAILED:  # or somebody else said so
                 raise

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from florin.adapters.dynamodb import (
-    CONFLICT_TRIES_MAX,
     HOLD,
     Dynamo,
     Item,
@@ -24,7 +23,6 @@ from florin.adapters.dynamodb import (
     _held,
     _int,
     _iso,
-    _jitter,
     _line,
     _n,
     _receipt,
@@ -34,6 +32,7 @@ from florin.adapters.dynamodb import (
     _update,
     row_from_item,
 )
+from florin.adapters.patience import TRIES_MAX
 from florin.adapters.sealing import sealed
 from florin.domain.history import Recorded
 from florin.domain.verification import Standing
@@ -106,7 +105,7 @@ class DynamoVerification(Dynamo):
         if after is not None:
             version, _, stream = after.partition(" ")
             request["ExclusiveStartKey"] = {"stream": _s(stream), "version": {"N": version}}
-        answer = self._retrying(lambda: self._client.scan(**request))
+        answer = self._patiently(lambda: self._client.scan(**request))
         first: dict[str, int] = {}
         for item in answer["Items"]:
             stream, number = _text(item, "stream"), _int(item, "version")
@@ -208,15 +207,15 @@ class DynamoVerification(Dynamo):
         for start in range(0, len(keys), GETS_MAX):
             answer: Any
             left: Any = {table: {"Keys": keys[start : start + GETS_MAX], "ConsistentRead": True}}
-            for tried in range(CONFLICT_TRIES_MAX):
-                answer = self._retrying(partial(self._client.batch_get_item, RequestItems=left))
+            for tried in range(TRIES_MAX):
+                answer = self._patiently(partial(self._client.batch_get_item, RequestItems=left))
                 yield from answer["Responses"].get(table, ())
                 left = answer.get("UnprocessedKeys")
                 if not left:
                     break
-                self._pause(_jitter(tried))
+                self._patiently.rest(tried)
             else:
-                raise ContentionError(f"{CONFLICT_TRIES_MAX} tries did not read {table}")
+                raise ContentionError(f"{TRIES_MAX} tries did not read {table}")
 
     # Runs.
 
@@ -233,7 +232,7 @@ class DynamoVerification(Dynamo):
         if receipt is not None:
             puts.append(self._put(self._tables.idempotency, _receipt_item(receipt), "id"))
         puts += [{"Put": lock}, self._put(table, self._run_item(run), "tenant_id")]
-        for _ in range(CONFLICT_TRIES_MAX):
+        for _ in range(TRIES_MAX):
             reasons = self._transact(puts)
             if reasons is None:
                 return Begun(run)

@@ -1,6 +1,7 @@
 """The engine's ports on AWS, as a function's environment variables name them.
 
-Each is made once for the life of a function's sandbox, when it is first asked for.
+Each is made once for the life of a function's sandbox, when it is first asked for. Its adapter is
+imported then too: a function that does without it starts sooner (pyproject.toml lets this be).
 """
 
 import os
@@ -39,8 +40,7 @@ def _client(service: str) -> Any:
 @cache
 def dynamo() -> "Dynamo":
     """Event store, accounts and books."""
-    # Not at the top: the authorizer has no events, and starts sooner without their codec.
-    from florin.adapters.dynamodb import Dynamo  # noqa: PLC0415
+    from florin.adapters.dynamodb import Dynamo
 
     return Dynamo(_client("dynamodb"), _tables())
 
@@ -48,7 +48,7 @@ def dynamo() -> "Dynamo":
 @cache
 def verification() -> "DynamoVerification":
     """What verification reads, and its runs."""
-    from florin.adapters.dynamodb_verification import DynamoVerification  # noqa: PLC0415
+    from florin.adapters.dynamodb_verification import DynamoVerification
 
     return DynamoVerification(_client("dynamodb"), _tables(), setting("VERIFICATIONS_TABLE"))
 
@@ -56,13 +56,13 @@ def verification() -> "DynamoVerification":
 @cache
 def verifier_wakeups() -> "SqsWakeups":
     """How the verifier is called."""
-    from florin.adapters.wakeups import SqsWakeups  # noqa: PLC0415
+    from florin.adapters.wakeups import SqsWakeups
 
     return SqsWakeups(_client("sqs"), setting("VERIFIER_QUEUE_URL"))
 
 
 def _tables() -> "Tables":
-    from florin.adapters.dynamodb import Tables  # noqa: PLC0415
+    from florin.adapters.dynamodb import Tables
 
     return Tables(
         events=setting("EVENTS_TABLE"),
@@ -79,7 +79,7 @@ def config() -> DynamoConfig:
 
 @cache
 def api_keys() -> "DynamoKeys":
-    from florin.adapters.dynamodb_keys import DynamoKeys  # noqa: PLC0415
+    from florin.adapters.dynamodb_keys import DynamoKeys
 
     return DynamoKeys(_client("dynamodb"), setting("CONFIG_TABLE"))
 
@@ -87,7 +87,7 @@ def api_keys() -> "DynamoKeys":
 @cache
 def peppers() -> "Peppers":
     """What keys the hashes of API keys."""
-    from florin.edge.pepper import Peppers  # noqa: PLC0415
+    from florin.edge.pepper import Peppers
 
     def read(label: str) -> bytes | None:
         found = aws.labeled_secret(_client("secretsmanager"), setting("PEPPER_SECRET_ID"), label)
@@ -135,14 +135,14 @@ def retries() -> aws.SqsRetries:
 
 @cache
 def dead_letters() -> "DynamoDeadLetters":
-    from florin.adapters.dynamodb_dead_letters import DynamoDeadLetters  # noqa: PLC0415
+    from florin.adapters.dynamodb_dead_letters import DynamoDeadLetters
 
     return DynamoDeadLetters(_client("dynamodb"), setting("DEAD_LETTERS_TABLE"))
 
 
 @cache
 def stored_events() -> "StoredEvents":
-    from florin.adapters.hops import StoredEvents  # noqa: PLC0415
+    from florin.adapters.hops import StoredEvents
 
     return StoredEvents(_client("dynamodb"), setting("EVENTS_TABLE"))
 
@@ -150,7 +150,7 @@ def stored_events() -> "StoredEvents":
 @cache
 def readers() -> "Mapping[str, Hop]":
     """The hops that read the stream of events."""
-    from florin.adapters.hops import ReaderHop  # noqa: PLC0415
+    from florin.adapters.hops import ReaderHop
 
     functions = aws.client("lambda", tries_max=1, read_timeout_s=READER_TIME_S)
     return {
@@ -162,7 +162,7 @@ def readers() -> "Mapping[str, Hop]":
 @cache
 def hops() -> "Mapping[str, Hop]":
     """Every hop that dead letters come from, by its name, made when the first one is redriven."""
-    from florin.adapters.hops import MachineHop, QueueHop, ReaderHop  # noqa: PLC0415
+    from florin.adapters.hops import MachineHop, QueueHop, ReaderHop
 
     # One try, waited for: a reader called twice would not know of the first call.
     functions = aws.client("lambda", tries_max=1, read_timeout_s=READER_TIME_S)
